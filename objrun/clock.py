@@ -1,0 +1,71 @@
+"""Time, randomness and identity: the only module that imports time, random, secrets or uuid.
+
+Everything else takes these as arguments or calls them here, so tests can replace them.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from datetime import UTC, datetime
+
+__all__ = ["backoff", "monotonic", "new_id", "now", "random_hex", "seconds", "sleep", "timestamp"]
+
+seconds = time.time
+"""Seconds since the epoch by this machine's clock, as a float: the time of a metric point."""
+
+monotonic = time.monotonic
+"""Seconds of a clock that never goes back: for deadlines."""
+
+sleep = time.sleep
+"""Wait so many seconds."""
+
+
+def now() -> datetime:
+    """Return the time of this machine's clock, aware, in UTC.
+
+    >>> now().tzinfo
+    datetime.timezone.utc
+    """
+    return datetime.now(UTC)
+
+
+def timestamp() -> str:
+    """Return the time now as documents hold it: ISO 8601, UTC, microseconds.
+
+    >>> len(timestamp()), timestamp()[-1]
+    (27, 'Z')
+    """
+    return now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def random_hex(count: int) -> str:
+    """Return `count` random bytes as lower-case hexadecimal digits.
+
+    >>> len(random_hex(8))
+    16
+    """
+    return secrets.token_hex(count)
+
+
+def new_id() -> str:
+    """Return a random UUID (version 4) as text: the default id of a run.
+
+    >>> new_id()[14]
+    '4'
+    """
+    digits = secrets.token_hex(16)
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return (
+        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+    )
+
+
+def backoff(attempt: int, *, first: float = 0.05, most: float = 15.0) -> float:
+    """Return a wait in seconds before try `attempt` (from 0): exponential, with full jitter.
+
+    >>> 0 <= backoff(3) <= 0.4
+    True
+    """
+    return random.uniform(0, min(most, first * 2**attempt))  # noqa: S311 - spreading load, not secrecy
