@@ -10,7 +10,7 @@ import secrets
 import time
 from datetime import UTC, datetime
 
-__all__ = ["backoff", "monotonic", "new_id", "now", "random_hex", "seconds", "sleep", "timestamp"]
+__all__ = ["backoff", "monotonic", "new_id", "now", "random_hex", "seconds", "sleep"]
 
 seconds = time.time
 """Seconds since the epoch by this machine's clock, as a float: the time of a metric point."""
@@ -29,15 +29,6 @@ def now() -> datetime:
     datetime.timezone.utc
     """
     return datetime.now(UTC)
-
-
-def timestamp() -> str:
-    """Return the time now as documents hold it: ISO 8601, UTC, microseconds.
-
-    >>> len(timestamp()), timestamp()[-1]
-    (27, 'Z')
-    """
-    return now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def random_hex(count: int) -> str:

@@ -1,0 +1,68 @@
+"""objrun, the experiment tracker that has no server.
+
+Names load when first used, so that `import objrun` is light and a worker pays only for what it
+calls.
+
+>>> import objrun
+>>> ws = objrun.Workspace("memory://readme")
+>>> with objrun.Experiment(ws, "digits").start_logging() as run:
+...     run.log("accuracy", 0.97)
+>>> run.get_metrics()
+{'accuracy': 0.97}
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from objrun import errors
+
+if TYPE_CHECKING:
+    from objrun.errors import (
+        ActivityFailedException,
+        ObjrunError,
+        RunEnvironmentException,
+        ServiceException,
+        UserErrorException,
+    )
+    from objrun.experiment import Experiment
+    from objrun.run import Run
+    from objrun.workspace import Workspace
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ActivityFailedException",
+    "Experiment",
+    "ObjrunError",
+    "Run",
+    "RunEnvironmentException",
+    "ServiceException",
+    "UserErrorException",
+    "Workspace",
+    "__version__",
+    "errors",
+]
+
+_HOMES = {
+    "Experiment": "objrun.experiment",
+    "Run": "objrun.run",
+    "Workspace": "objrun.workspace",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name at its first use."""
+    if name not in __all__:
+        message = f"module 'objrun' has no attribute {name!r}"
+        raise AttributeError(message)
+    home = _HOMES.get(name)
+    value = getattr(import_module(home) if home else errors, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return __all__

@@ -1,0 +1,390 @@
+"""Every JSON document of a store: bytes to frozen values and back. SPEC section 5; no I/O.
+
+Encoding is deterministic: keys sorted, no spaces, UTF-8, one newline at the end. Decoding reports
+every problem of a document at once; fields this version does not know are kept in `extra` and
+written again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import orjson
+
+from objrun.errors import CorruptObjectError, Problem, UnsupportedFormatError
+from objrun.format.checking import Fields, format_time
+from objrun.format.keys import parse_version
+from objrun.format.values import Scalar, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+FORMAT: Final = 1
+"""The version of the format that this code reads and writes."""
+
+FEATURES: Final[frozenset[str]] = frozenset()
+"""Features that a header may require and this code knows."""
+
+STATUSES: Final = (
+    "NotStarted",
+    "Queued",
+    "Preparing",
+    "Provisioning",
+    "Starting",
+    "Running",
+    "CancelRequested",
+    "Canceled",
+    "Finalizing",
+    "Completed",
+    "Failed",
+    "Unapproved",
+    "NotResponding",
+    "Pausing",
+    "Paused",
+)
+"""Every status of a run; the names of Azure ML."""
+
+TERMINAL: Final = ("Completed", "Failed", "Canceled")
+"""Statuses that end a run; the first one stays."""
+
+LIFECYCLES: Final = ("active", "archived", "deleted")
+"""What an experiment (all three) or a run (not archived) can be."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Header:
+    """`objrun.json`: what makes a prefix a store, and who may read and write it."""
+
+    store_id: str
+    created: datetime
+    write_id: str
+    min_reader: int = FORMAT
+    min_writer: int = FORMAT
+    features: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NumberClaim:
+    """A claim of a run number: number `number` of the experiment belongs to `run_id`."""
+
+    number: int
+    run_id: str
+    write_id: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Property:
+    """One write-once property of a run."""
+
+    run_id: str
+    key: str
+    value: str | None
+    write_id: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExperimentState:
+    """All that an experiment is at one version of its chain."""
+
+    experiment_id: str
+    name: str
+    created: datetime
+    description: str | None = None
+    lifecycle: str = "active"
+    archived: datetime | None = None
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunState:
+    """All that a run is at one version of its chain; metrics and files are not in it."""
+
+    run_id: str
+    experiment: str
+    number: int
+    root_run_id: str
+    created: datetime
+    parent_run_id: str | None = None
+    name: str | None = None
+    display_name: str | None = None
+    description: str | None = None
+    type: str | None = None
+    status: str = "NotStarted"
+    started: datetime | None = None
+    ended: datetime | None = None
+    error: Mapping[str, Any] | None = None
+    lifecycle: str = "active"
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    properties: Mapping[str, str | None] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Version(Generic[S]):
+    """One version of a chain: the operations that were done and the whole state after them.
+
+    `state` is None in a blind version, whose writer could not read; `base` then names the last
+    version it knew.
+    """
+
+    version: int
+    write_id: str
+    written: datetime
+    ops: tuple[Mapping[str, Any], ...]
+    state: S | None
+    base: int | None = None
+
+
+def _bytes(document: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+
+
+def _open(key: str, data: bytes) -> Fields:
+    """Return the fields of the object in `data`, refusing what is no object or too new."""
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise CorruptObjectError(key, [Problem("$", "json_syntax", str(error))]) from None
+    if not isinstance(document, dict):
+        raise CorruptObjectError(key, [Problem("$", "wrong_type", "not a JSON object")])
+    fields = Fields(document, "$", [])
+    if fields.integer("format", least=1) > FORMAT:
+        message = f"{key} has format {document['format']}; this objrun reads {FORMAT}: upgrade it"
+        raise UnsupportedFormatError(message)
+    return fields
+
+
+def _close(key: str, fields: Fields) -> None:
+    if fields.problems:
+        raise CorruptObjectError(key, fields.problems)
+
+
+def encode_header(header: Header) -> bytes:
+    """Return the bytes of `objrun.json`."""
+    return _bytes(
+        {
+            **header.extra,
+            "format": FORMAT,
+            "store_id": header.store_id,
+            "created": format_time(header.created),
+            "write_id": header.write_id,
+            "min_reader": header.min_reader,
+            "min_writer": header.min_writer,
+            "features": list(header.features),
+        }
+    )
+
+
+def decode_header(key: str, data: bytes) -> Header:
+    """Return the header; CorruptObjectError or UnsupportedFormatError where it cannot be used."""
+    fields = _open(key, data)
+    header = Header(
+        store_id=fields.text("store_id"),
+        created=fields.time("created"),
+        write_id=fields.text("write_id"),
+        min_reader=fields.integer("min_reader", least=1),
+        min_writer=fields.integer("min_writer", least=1),
+        features=fields.texts("features"),
+        extra=fields.rest(),
+    )
+    _close(key, fields)
+    unknown = sorted(set(header.features) - FEATURES)
+    if header.min_reader > FORMAT or unknown:
+        needs = f"features {unknown}" if unknown else f"a reader of format {header.min_reader}"
+        message = f"this store needs {needs}; this objrun has format {FORMAT}: upgrade it"
+        raise UnsupportedFormatError(message)
+    return header
+
+
+def encode_number(claim: NumberClaim) -> bytes:
+    """Return the bytes of a claimed run number."""
+    return _bytes(
+        {
+            **claim.extra,
+            "format": FORMAT,
+            "number": claim.number,
+            "run_id": claim.run_id,
+            "write_id": claim.write_id,
+        }
+    )
+
+
+def decode_number(key: str, data: bytes) -> NumberClaim:
+    """Return a claimed run number; CorruptObjectError where it is damaged."""
+    fields = _open(key, data)
+    claim = NumberClaim(
+        number=fields.integer("number", least=1),
+        run_id=fields.text("run_id"),
+        write_id=fields.text("write_id"),
+        extra=fields.rest(),
+    )
+    _close(key, fields)
+    return claim
+
+
+def encode_property(prop: Property) -> bytes:
+    """Return the bytes of a property."""
+    return _bytes(
+        {
+            **prop.extra,
+            "format": FORMAT,
+            "run_id": prop.run_id,
+            "key": prop.key,
+            "value": prop.value,
+            "write_id": prop.write_id,
+        }
+    )
+
+
+def decode_property(key: str, data: bytes) -> Property:
+    """Return a property; CorruptObjectError where it is damaged."""
+    fields = _open(key, data)
+    prop = Property(
+        run_id=fields.text("run_id"),
+        key=fields.text("key"),
+        value=fields.maybe_text("value"),
+        write_id=fields.text("write_id"),
+        extra=fields.rest(),
+    )
+    _close(key, fields)
+    return prop
+
+
+def encode_experiment(version: Version[ExperimentState]) -> bytes:
+    """Return the bytes of one version of an experiment's chain."""
+    return _encode_version(version, _experiment_fields)
+
+
+def decode_experiment(key: str, data: bytes) -> Version[ExperimentState]:
+    """Return one version of an experiment; CorruptObjectError where it is damaged."""
+    return _decode_version(key, data, _experiment_state)
+
+
+def encode_run(version: Version[RunState]) -> bytes:
+    """Return the bytes of one version of a run's chain."""
+    return _encode_version(version, _run_fields)
+
+
+def decode_run(key: str, data: bytes) -> Version[RunState]:
+    """Return one version of a run; CorruptObjectError where it is damaged."""
+    return _decode_version(key, data, _run_state)
+
+
+def _encode_version(version: Version[S], state_fields: Callable[[S], dict[str, Any]]) -> bytes:
+    return _bytes(
+        {
+            "format": FORMAT,
+            "version": version.version,
+            "write_id": version.write_id,
+            "written": format_time(version.written),
+            "base": version.base,
+            "ops": list(version.ops),
+            "state": None if version.state is None else state_fields(version.state),
+        }
+    )
+
+
+def _decode_version(
+    key: str, data: bytes, read_state: Callable[[Fields], S]
+) -> Version[S]:
+    fields = _open(key, data)
+    state = fields.mapping("state")
+    version = Version(
+        version=fields.integer("version", least=1),
+        write_id=fields.text("write_id"),
+        written=fields.time("written"),
+        base=fields.maybe_integer("base"),
+        ops=fields.objects("ops"),
+        state=None if state is None else read_state(Fields(state, "$.state", fields.problems)),
+    )
+    named = parse_version(key)
+    if named is not None and named != version.version:
+        fields.note("version", "key_mismatch", f"version {version.version} under another's key")
+    if state is None and version.base is None:
+        fields.note("base", "missing_field", "a version without state names its base")
+    _close(key, fields)
+    return version
+
+
+def _experiment_fields(state: ExperimentState) -> dict[str, Any]:
+    return {
+        **state.extra,
+        "experiment_id": state.experiment_id,
+        "name": state.name,
+        "created": format_time(state.created),
+        "description": state.description,
+        "lifecycle": state.lifecycle,
+        "archived": format_time(state.archived),
+        "tags": dict(state.tags),
+    }
+
+
+def _experiment_state(fields: Fields) -> ExperimentState:
+    return ExperimentState(
+        experiment_id=fields.text("experiment_id"),
+        name=fields.text("name"),
+        created=fields.time("created"),
+        description=fields.maybe_text("description"),
+        lifecycle=fields.choice("lifecycle", LIFECYCLES),
+        archived=fields.maybe_time("archived"),
+        tags=fields.text_map("tags"),
+        extra=fields.rest(),
+    )
+
+
+def _run_fields(state: RunState) -> dict[str, Any]:
+    return {
+        **state.extra,
+        "run_id": state.run_id,
+        "experiment": state.experiment,
+        "number": state.number,
+        "root_run_id": state.root_run_id,
+        "parent_run_id": state.parent_run_id,
+        "name": state.name,
+        "display_name": state.display_name,
+        "description": state.description,
+        "type": state.type,
+        "status": state.status,
+        "created": format_time(state.created),
+        "started": format_time(state.started),
+        "ended": format_time(state.ended),
+        "error": None if state.error is None else dict(state.error),
+        "lifecycle": state.lifecycle,
+        "tags": dict(state.tags),
+        "params": {name: to_json(value) for name, value in state.params.items()},
+        "properties": dict(state.properties),
+    }
+
+
+def _run_state(fields: Fields) -> RunState:
+    return RunState(
+        run_id=fields.text("run_id"),
+        experiment=fields.text("experiment"),
+        number=fields.integer("number", least=1),
+        root_run_id=fields.text("root_run_id"),
+        parent_run_id=fields.maybe_text("parent_run_id"),
+        name=fields.maybe_text("name"),
+        display_name=fields.maybe_text("display_name"),
+        description=fields.maybe_text("description"),
+        type=fields.maybe_text("type"),
+        status=fields.choice("status", STATUSES),
+        created=fields.time("created"),
+        started=fields.maybe_time("started"),
+        ended=fields.maybe_time("ended"),
+        error=fields.mapping("error"),
+        lifecycle=fields.choice("lifecycle", LIFECYCLES),
+        tags=fields.text_map("tags"),
+        params=fields.scalar_map("params"),
+        properties=fields.text_map("properties"),
+        extra=fields.rest(),
+    )

@@ -1,0 +1,98 @@
+"""The rules of names: run ids, experiments, metrics, tags and properties (SPEC section 3)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from objrun.errors import UserErrorException
+
+MAX_RUN_ID: Final = 200
+"""Characters of a run id at most, so that every key piece stays below 255 bytes."""
+
+MAX_EXPERIMENT: Final = 255
+"""Characters of an experiment's name at most."""
+
+MAX_KEY: Final = 1000
+"""Characters at most of the name of a metric, column, tag, property or parameter."""
+
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
+_EXPERIMENT: Final = re.compile(r"[A-Za-z0-9][\w-]*")
+
+
+def check_run_id(run_id: object) -> str:
+    """Return `run_id` if it can be one, else raise UserErrorException saying what it may hold.
+
+    >>> check_run_id("digits_1.a")
+    'digits_1.a'
+    """
+    if not isinstance(run_id, str):
+        message = f"a run id is text, not {type(run_id).__name__}"
+        raise UserErrorException(message)
+    if not 0 < len(run_id) <= MAX_RUN_ID or not _RUN_ID.fullmatch(run_id):
+        message = (
+            f"{_shown(run_id)} is no run id: it has 1 to {MAX_RUN_ID} of A-Z a-z 0-9 _ - . "
+            "and begins with a letter or digit"
+        )
+        raise UserErrorException(message)
+    return run_id
+
+
+def check_experiment(name: object) -> str:
+    """Return `name` if it can name an experiment, else raise UserErrorException.
+
+    >>> check_experiment("mnist-2")
+    'mnist-2'
+    """
+    if not isinstance(name, str):
+        message = f"an experiment's name is text, not {type(name).__name__}"
+        raise UserErrorException(message)
+    if not 0 < len(name) <= MAX_EXPERIMENT or not _EXPERIMENT.fullmatch(name):
+        message = (
+            f"{_shown(name)} cannot name an experiment: it has 1 to {MAX_EXPERIMENT} letters, "
+            "digits, _ or - and begins with an ASCII letter or digit"
+        )
+        raise UserErrorException(message)
+    _check_unicode(name, "an experiment's name")
+    return name
+
+
+def check_key(name: object, what: str) -> str:
+    """Return `name` if it can be the name of `what` ("metric", "tag", ...), else raise.
+
+    Any text goes, `MAP@k[0.5]` and `val/acc` too; only emptiness, over-length and text that is
+    not valid Unicode are refused with UserErrorException.
+
+    >>> check_key("val/acc", "metric")
+    'val/acc'
+    """
+    if not isinstance(name, str):
+        message = f"the name of a {what} is text, not {type(name).__name__}"
+        raise UserErrorException(message)
+    if not 0 < len(name) <= MAX_KEY:
+        message = f"the name of a {what} has 1 to {MAX_KEY} characters, not {len(name)}"
+        raise UserErrorException(message)
+    _check_unicode(name, f"the name of a {what}")
+    return name
+
+
+def check_text(text: str, what: str) -> str:
+    """Return `text` if UTF-8 can hold it, else raise UserErrorException: lone surrogates cannot.
+
+    >>> check_text("naïve", "a tag")
+    'naïve'
+    """
+    _check_unicode(text, what)
+    return text
+
+
+def _check_unicode(text: str, what: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        message = f"{what} is not valid Unicode: {text[:80]!r}"
+        raise UserErrorException(message) from None
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")

@@ -1,0 +1,93 @@
+"""Metric segments: columns to Parquet bytes and back. SPEC section 6; no I/O.
+
+A segment holds rows `[start, stop)` of one writer in order of their offset, so row i has offset
+`start + i`. Columns that would hold only their default are left out: `kind` (null means scalar),
+`type` (null means float), `step` and `data` (null).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from objrun.errors import CorruptObjectError, Problem
+from objrun.format.keys import parse_segment
+
+SCHEMA: Final = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("kind", pa.string()),
+        pa.field("step", pa.int64()),
+        pa.field("time", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("type", pa.string()),
+        pa.field("value", pa.float64()),
+        pa.field("data", pa.string()),
+    ]
+)
+"""The columns of a metric row, in order; `offset` is implied by the position."""
+
+_DEFAULTED: Final = ("kind", "step", "type", "data")
+_DICTIONARY: Final = ("name", "kind", "type")
+
+
+def encode_segment(rows: pa.Table) -> bytes:
+    """Return the Parquet bytes of `rows`, which have the columns of SCHEMA or leave out defaults.
+
+    Text columns may be dictionary-encoded. The same rows and pyarrow give the same bytes.
+    """
+    kept = [
+        name
+        for name in SCHEMA.names
+        if name in rows.column_names
+        and not (name in _DEFAULTED and rows.column(name).null_count == rows.num_rows)
+    ]
+    sink = pa.BufferOutputStream()
+    plain = [name for name in kept if name not in _DICTIONARY]
+    encodings = {"step": "DELTA_BINARY_PACKED", "time": "DELTA_BINARY_PACKED"}
+    encodings |= {"value": "BYTE_STREAM_SPLIT", "data": "PLAIN"}
+    pq.write_table(
+        rows.select(kept),
+        sink,
+        compression="zstd",
+        use_dictionary=[name for name in kept if name in _DICTIONARY],
+        column_encoding={name: encodings[name] for name in plain},
+        write_statistics=["name"],
+        store_schema=False,
+    )
+    return sink.getvalue().to_pybytes()
+
+
+def decode_segment(key: str, data: bytes, columns: list[str] | None = None) -> pa.Table:
+    """Return the rows of a segment with all columns of SCHEMA, or those named in `columns`.
+
+    Raises CorruptObjectError, naming `key`, where the bytes are not such a file or hold another
+    number of rows than the key says. Columns this version does not know are ignored.
+    """
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        stored = set(file.schema_arrow.names)
+        wanted = [field for field in SCHEMA if columns is None or field.name in columns]
+        table = file.read([field.name for field in wanted if field.name in stored])
+        arrays = [_column(table, field) for field in wanted]
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptObjectError(key, [Problem("$", "bad_parquet", str(error)[:200])]) from None
+    _check_rows(key, file.metadata.num_rows)
+    return pa.table(arrays, schema=pa.schema(wanted))
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
+    if field.name in table.column_names:
+        return table.column(field.name).cast(field.type)
+    if not field.nullable:
+        message = f"the column {field.name} is missing"
+        raise pa.ArrowInvalid(message)
+    return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
+
+
+def _check_rows(key: str, rows: int) -> None:
+    named = parse_segment(key)
+    if named is not None and named.stop - named.start != rows:
+        message = f"{rows} rows under a key that says {named.stop - named.start}"
+        raise CorruptObjectError(key, [Problem("$", "key_mismatch", message)])
