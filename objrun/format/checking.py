@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from objrun.errors import Problem
+from objrun.format.names import is_run_id
 from objrun.format.values import Scalar, from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_NAMES = {str: "text", int: "an integer", list: "an array", dict: "an object", bool: "a boolean"}
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_NAMES: Final = {str: "text", int: "an integer", list: "an array", dict: "an object"}
 
 
 class Fields:
@@ -50,8 +53,22 @@ class Fields:
         return value
 
     def text(self, name: str) -> str:
-        """Return a text that must be there."""
-        return self._take(name, str, optional=False) or ""
+        """Return a text that must be there and not be empty."""
+        value: str | None = self._take(name, str, optional=False)
+        if value == "":
+            self.note(name, "out_of_range", f"{name} is empty")
+        return value or ""
+
+    def run_id(self, name: str) -> str:
+        """Return a run id that must be there: it becomes a piece of keys, so it is checked."""
+        value = self.text(name)
+        if value and not is_run_id(value):
+            self.note(name, "bad_name", f"{name} is no run id: {value[:80]!r}")
+        return value
+
+    def maybe_run_id(self, name: str) -> str | None:
+        """Return a run id, or None where the field is null or left out."""
+        return None if self.data.get(name) is None else self.run_id(name)
 
     def maybe_text(self, name: str) -> str | None:
         """Return a text, or None where the field is null or left out."""
@@ -67,30 +84,31 @@ class Fields:
         return least if value is None else value
 
     def maybe_integer(self, name: str) -> int | None:
-        """Return an integer, or None where the field is null or left out."""
-        value: int | None = self._take(name, int, optional=True)
-        return value
+        """Return an integer of 0 or more, or None where the field is null or left out."""
+        self._read.add(name)
+        return None if self.data.get(name) is None else self.integer(name)
 
     def choice(self, name: str, allowed: Iterable[str]) -> str:
         """Return a text that is one of `allowed`."""
-        value = self.text(name)
-        if value and value not in allowed:
+        value: str | None = self._take(name, str, optional=False)
+        if value is not None and value not in allowed:
             self.note(name, "unknown_value", f"{name} is {value[:80]!r}")
-        return value
+        return value or ""
 
     def time(self, name: str) -> datetime:
         """Return a time that must be there."""
-        return self._time(name, self.text(name)) or datetime.fromtimestamp(0, UTC)
+        text = self._take(name, str, optional=False)
+        return self._time(name, text) or datetime.fromtimestamp(0, UTC)
 
     def maybe_time(self, name: str) -> datetime | None:
         """Return a time, or None where the field is null or left out."""
         return self._time(name, self.maybe_text(name))
 
     def _time(self, name: str, text: str | None) -> datetime | None:
-        if not text:
+        if text is None:
             return None
         try:
-            if not text.endswith("Z"):
+            if not _TIME.fullmatch(text):
                 raise ValueError  # noqa: TRY301 - one place says what a time looks like
             return datetime.fromisoformat(text)
         except ValueError:
@@ -149,4 +167,4 @@ def format_time(time: datetime | None) -> str | None:
     """
     if time is None:
         return None
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

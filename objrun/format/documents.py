@@ -14,7 +14,7 @@ import orjson
 
 from objrun.errors import CorruptObjectError, Problem, UnsupportedFormatError
 from objrun.format.checking import Fields, format_time
-from objrun.format.keys import parse_version
+from objrun.format.keys import experiment_states, parse_version, run_property, run_states
 from objrun.format.values import Scalar, to_json
 
 if TYPE_CHECKING:
@@ -224,10 +224,12 @@ def decode_number(key: str, data: bytes) -> NumberClaim:
     fields = _open(key, data)
     claim = NumberClaim(
         number=fields.integer("number", least=1),
-        run_id=fields.text("run_id"),
+        run_id=fields.run_id("run_id"),
         write_id=fields.text("write_id"),
         extra=fields.rest(),
     )
+    if parse_version(key) not in (None, claim.number):
+        fields.note("number", "key_mismatch", f"number {claim.number} under another's key")
     _close(key, fields)
     return claim
 
@@ -250,12 +252,14 @@ def decode_property(key: str, data: bytes) -> Property:
     """Return a property; CorruptObjectError where it is damaged."""
     fields = _open(key, data)
     prop = Property(
-        run_id=fields.text("run_id"),
+        run_id=fields.run_id("run_id"),
         key=fields.text("key"),
         value=fields.maybe_text("value"),
         write_id=fields.text("write_id"),
         extra=fields.rest(),
     )
+    if key.startswith("runs/") and key != run_property(prop.run_id, prop.key):
+        fields.note("key", "key_mismatch", f"property {prop.key[:80]!r} under another's key")
     _close(key, fields)
     return prop
 
@@ -267,7 +271,7 @@ def encode_experiment(version: Version[ExperimentState]) -> bytes:
 
 def decode_experiment(key: str, data: bytes) -> Version[ExperimentState]:
     """Return one version of an experiment; CorruptObjectError where it is damaged."""
-    return _decode_version(key, data, _experiment_state)
+    return _decode_version(key, data, _experiment_state, lambda e: experiment_states(e.name))
 
 
 def encode_run(version: Version[RunState]) -> bytes:
@@ -277,7 +281,7 @@ def encode_run(version: Version[RunState]) -> bytes:
 
 def decode_run(key: str, data: bytes) -> Version[RunState]:
     """Return one version of a run; CorruptObjectError where it is damaged."""
-    return _decode_version(key, data, _run_state)
+    return _decode_version(key, data, _run_state, lambda run: run_states(run.run_id))
 
 
 def _encode_version(version: Version[S], state_fields: Callable[[S], dict[str, Any]]) -> bytes:
@@ -295,7 +299,7 @@ def _encode_version(version: Version[S], state_fields: Callable[[S], dict[str, A
 
 
 def _decode_version(
-    key: str, data: bytes, read_state: Callable[[Fields], S]
+    key: str, data: bytes, read_state: Callable[[Fields], S], folder: Callable[[S], str]
 ) -> Version[S]:
     fields = _open(key, data)
     state = fields.mapping("state")
@@ -312,6 +316,12 @@ def _decode_version(
         fields.note("version", "key_mismatch", f"version {version.version} under another's key")
     if state is None and version.base is None:
         fields.note("base", "missing_field", "a version without state names its base")
+    if version.base is not None and version.base >= version.version:
+        fields.note("base", "out_of_range", f"base {version.base} is not an earlier version")
+    # Only a state without faults says whose it is.
+    whose = version.state if named is not None and not fields.problems else None
+    if whose is not None and key.rpartition("/")[0] + "/" != folder(whose):
+        fields.note("state", "key_mismatch", "the state of another under this key")
     _close(key, fields)
     return version
 
@@ -368,11 +378,11 @@ def _run_fields(state: RunState) -> dict[str, Any]:
 
 def _run_state(fields: Fields) -> RunState:
     return RunState(
-        run_id=fields.text("run_id"),
+        run_id=fields.run_id("run_id"),
         experiment=fields.text("experiment"),
         number=fields.integer("number", least=1),
-        root_run_id=fields.text("root_run_id"),
-        parent_run_id=fields.maybe_text("parent_run_id"),
+        root_run_id=fields.run_id("root_run_id"),
+        parent_run_id=fields.maybe_run_id("parent_run_id"),
         name=fields.maybe_text("name"),
         display_name=fields.maybe_text("display_name"),
         description=fields.maybe_text("description"),

@@ -10,6 +10,8 @@ import hashlib
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
+from objrun.format.names import is_run_id
+
 HEADER: Final = "objrun.json"
 """The object that makes a prefix of a bucket an objrun store."""
 
@@ -77,12 +79,16 @@ def encode_name(name: str) -> str:
 
 
 def decode_name(piece: str) -> str | None:
-    """Return the name that `encode_name` made `piece` of, or None where it was cut.
+    """Return the name that `encode_name` made `piece` of, None where it was cut or is not its work.
 
-    >>> decode_name("a%2Fb%20%C3%BC"), decode_name("long~00")
-    ('a/b ü', None)
+    >>> decode_name("a%2Fb%20%C3%BC"), decode_name("long~00"), decode_name("%61")
+    ('a/b ü', None, None)
     """
-    return None if "~" in piece else unquote(piece, errors="strict")
+    try:
+        name = unquote(piece, errors="strict")
+        return name if "~" not in piece and encode_name(name) == piece else None
+    except UnicodeError:
+        return None
 
 
 def _version(number: int) -> str:
@@ -167,8 +173,9 @@ def parse_marker(key: str) -> Marker | None:
     >>> parse_marker("experiments/mnist/feed/r1.00000002")
     Marker(run='r1', version=2)
     """
-    run, dot, version = key.rpartition("/")[2].rpartition(".")
-    return Marker(run, int(version)) if dot and _is_number(version) else None
+    run, _, version = key.rpartition("/")[2].rpartition(".")
+    known = is_run_id(run) and _is_number(version, VERSION_DIGITS)
+    return Marker(run, int(version)) if known else None
 
 
 def shards(experiment: str, run: str | None = None) -> str:
@@ -197,11 +204,13 @@ def parse_segment(key: str) -> SegmentKey | None:
     SegmentKey(experiment='mnist', run='r1', writer='00ff', start=0, stop=10)
     """
     pieces = key.split("/")
-    if len(pieces) != 5 or not pieces[4].endswith(".parquet"):
+    if len(pieces) != 5 or not pieces[4].endswith(".parquet") or not is_run_id(pieces[3]):
         return None
     writer, _, rows = pieces[4].removesuffix(".parquet").partition("-")
     start, _, stop = rows.partition("-")
-    if not (writer and _is_number(start) and _is_number(stop)):
+    if not (writer and _is_number(start, OFFSET_DIGITS) and _is_number(stop, OFFSET_DIGITS)):
+        return None
+    if int(start) >= int(stop):
         return None
     return SegmentKey(decode_name(pieces[1]) or "", pieces[3], writer, int(start), int(stop))
 
@@ -259,8 +268,8 @@ def parse_version(key: str) -> int | None:
     """
     name = key.rpartition("/")[2]
     digits = name.removesuffix(".json")
-    return int(digits) if digits != name and _is_number(digits) else None
+    return int(digits) if digits != name and _is_number(digits, VERSION_DIGITS) else None
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+def _is_number(text: str, digits: int) -> bool:
+    return len(text) == digits and text.isascii() and text.isdigit()

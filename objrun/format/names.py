@@ -20,6 +20,15 @@ _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 _EXPERIMENT: Final = re.compile(r"[A-Za-z0-9][\w-]*")
 
 
+def is_run_id(text: str) -> bool:
+    """Return whether `text` can be a run id; readers ask this of what they find in a store.
+
+    >>> is_run_id("digits_1.a"), is_run_id("..")
+    (True, False)
+    """
+    return len(text) <= MAX_RUN_ID and _RUN_ID.fullmatch(text) is not None
+
+
 def check_run_id(run_id: object) -> str:
     """Return `run_id` if it can be one, else raise UserErrorException saying what it may hold.
 
@@ -29,7 +38,7 @@ def check_run_id(run_id: object) -> str:
     if not isinstance(run_id, str):
         message = f"a run id is text, not {type(run_id).__name__}"
         raise UserErrorException(message)
-    if not 0 < len(run_id) <= MAX_RUN_ID or not _RUN_ID.fullmatch(run_id):
+    if not is_run_id(run_id):
         message = (
             f"{_shown(run_id)} is no run id: it has 1 to {MAX_RUN_ID} of A-Z a-z 0-9 _ - . "
             "and begins with a letter or digit"

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from objrun.errors import CorruptObjectError, Problem
 from objrun.format.keys import parse_segment
+from objrun.format.values import KINDS, TYPES
 
 SCHEMA: Final = pa.schema(
     [
@@ -56,7 +57,8 @@ def encode_segment(rows: pa.Table) -> bytes:
         write_statistics=["name"],
         store_schema=False,
     )
-    return sink.getvalue().to_pybytes()
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def decode_segment(key: str, data: bytes, columns: list[str] | None = None) -> pa.Table:
@@ -71,23 +73,46 @@ def decode_segment(key: str, data: bytes, columns: list[str] | None = None) -> p
         wanted = [field for field in SCHEMA if columns is None or field.name in columns]
         table = file.read([field.name for field in wanted if field.name in stored])
         arrays = [_column(table, field) for field in wanted]
-    except (pa.ArrowException, OSError) as error:
+        decoded = pa.table(arrays, schema=pa.schema(wanted))
+        # Text that is not UTF-8 would only be found, or crash, where it is used.
+        decoded.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise CorruptObjectError(key, [Problem("$", "bad_parquet", str(error)[:200])]) from None
-    _check_rows(key, file.metadata.num_rows)
-    return pa.table(arrays, schema=pa.schema(wanted))
+    problems = [
+        *_row_problems(key, file.metadata.num_rows),
+        *_word_problems(decoded, "kind", KINDS),
+        *_word_problems(decoded, "type", TYPES),
+    ]
+    if problems:
+        raise CorruptObjectError(key, problems)
+    return decoded
 
 
 def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
     if field.name in table.column_names:
-        return table.column(field.name).cast(field.type)
+        column = table.column(field.name)
+        if column.null_count and not field.nullable:
+            message = f"the column {field.name} holds a null"
+            raise pa.ArrowInvalid(message)
+        return column.cast(field.type)
     if not field.nullable:
         message = f"the column {field.name} is missing"
         raise pa.ArrowInvalid(message)
     return pa.chunked_array([pa.nulls(table.num_rows, field.type)])
 
 
-def _check_rows(key: str, rows: int) -> None:
+def _row_problems(key: str, rows: int) -> list[Problem]:
     named = parse_segment(key)
-    if named is not None and named.stop - named.start != rows:
-        message = f"{rows} rows under a key that says {named.stop - named.start}"
-        raise CorruptObjectError(key, [Problem("$", "key_mismatch", message)])
+    if named is None or named.stop - named.start == rows:
+        return []
+    message = f"{rows} rows under a key that says {named.stop - named.start}"
+    return [Problem("$", "key_mismatch", message)]
+
+
+def _word_problems(table: pa.Table, name: str, known: tuple[str, ...]) -> list[Problem]:
+    if name not in table.column_names or table.column(name).null_count == table.num_rows:
+        return []
+    words = set(table.column(name).unique().to_pylist()) - {None, *known}
+    return [
+        Problem(f"$.{name}", "unknown_value", f"{name} is {word[:80]!r}") for word in sorted(words)
+    ]

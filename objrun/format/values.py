@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ KINDS: Final = ("scalar", "list", "row", "table", "reference")
 TYPES: Final = ("float", "int", "bool", "none", "str", "json")
 """Types of a metric row's value."""
 
+_INTEGER: Final = re.compile(r"-?[0-9]+")
 _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -45,8 +47,12 @@ class Point(NamedTuple):
 def to_point(scalar: Scalar) -> Point:
     """Return how a scalar is stored in a metric row; numbers always fill `value`, for charts.
 
-    >>> to_point(3), to_point(2**60).data, to_point("a"), to_point(None).type
-    (Point(type='int', value=3.0, data=None), '1152921504606846976', Point(type='str', value=None, data='a'), 'none')
+    Raises ValueError for integers of more digits than Python prints (4300 by default).
+
+    >>> to_point(3), to_point(2**60).data
+    (Point(type='int', value=3.0, data=None), '1152921504606846976')
+    >>> to_point("a"), to_point(None).type
+    (Point(type='str', value=None, data='a'), 'none')
     """
     if scalar is None:
         return Point("none", None, None)
@@ -65,22 +71,30 @@ def from_point(type_: str, value: float | None, data: str | None) -> Any:
 
     Raises ValueError where the three do not fit each other.
 
-    >>> from_point("int", 3.0, None), from_point("bool", 1.0, None), from_point("json", None, "[1, 2.5]")
-    (3, True, [1, 2.5])
+    >>> from_point("int", 3.0, None), from_point("bool", 1.0, None)
+    (3, True)
+    >>> from_point("json", None, "[1, 2.5]")
+    [1, 2.5]
     """
     if type_ == "none":
         return None
+    if type_ not in TYPES:
+        message = f"{type_[:80]!r} is no type of a value"
+        raise ValueError(message)
     if type_ in ("str", "json"):
         if data is None:
             message = f"a value of type {type_} has no data"
             raise ValueError(message)
         return data if type_ == "str" else loads(data)
     if type_ == "int" and data is not None:
-        return int(data)
+        return _integer(data)
     if value is None:
         message = f"a value of type {type_} has no value"
         raise ValueError(message)
     if type_ == "int":
+        if not value.is_integer():
+            message = f"{value} is no integer"
+            raise ValueError(message)
         return int(value)
     return value != 0 if type_ == "bool" else value
 
@@ -92,7 +106,9 @@ def to_json(scalar: Scalar) -> Any:
     (1.5, {'float': 'NaN'}, {'int': '1152921504606846976'})
     """
     if isinstance(scalar, float) and not math.isfinite(scalar):
-        return {"float": "NaN" if scalar != scalar else "Infinity" if scalar > 0 else "-Infinity"}
+        if math.isnan(scalar):
+            return {"float": "NaN"}
+        return {"float": "Infinity" if scalar > 0 else "-Infinity"}
     if isinstance(scalar, int) and not -SAFE_INTEGER <= scalar <= SAFE_INTEGER:
         return {"int": str(scalar)}
     return scalar
@@ -108,10 +124,10 @@ def from_json(value: Any) -> Scalar:
         return value
     if isinstance(value, dict) and len(value) == 1:
         ((kind, text),) = value.items()
-        if kind == "float" and text in _NON_FINITE:
+        if kind == "float" and isinstance(text, str) and text in _NON_FINITE:
             return _NON_FINITE[text]
-        if kind == "int" and isinstance(text, str) and text.removeprefix("-").isdecimal():
-            return int(text)
+        if kind == "int" and isinstance(text, str):
+            return _integer(text)
     message = f"not a scalar: {str(value)[:80]}"
     raise ValueError(message)
 
@@ -131,7 +147,11 @@ def loads(text: str) -> Any:
     >>> loads('{"a":[1,{"float":"NaN"}]}')
     {'a': [1, nan]}
     """
-    value = json.loads(text, parse_constant=_refuse)
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        message = "nested too deeply"
+        raise ValueError(message) from None
     if isinstance(value, list):
         return [from_json(item) for item in value]
     if isinstance(value, dict):
@@ -152,6 +172,13 @@ def _walk(value: Any) -> Any:
 def _refuse(token: str) -> None:
     message = f"{token} is not JSON"
     raise ValueError(message)
+
+
+def _integer(text: str) -> int:
+    if not _INTEGER.fullmatch(text):
+        message = f"not an integer: {text[:80]!r}"
+        raise ValueError(message)
+    return int(text)
 
 
 def _nearest(integer: int) -> float:
