@@ -10,7 +10,7 @@ import secrets
 import time
 from datetime import UTC, datetime
 
-__all__ = ["backoff", "monotonic", "new_id", "now", "random_hex", "seconds", "sleep"]
+__all__ = ["backoff", "below", "monotonic", "new_id", "now", "random_hex", "seconds", "sleep"]
 
 seconds = time.time
 """Seconds since the epoch by this machine's clock, as a float: the time of a metric point."""
@@ -60,3 +60,12 @@ def backoff(attempt: int, *, first: float = 0.05, most: float = 15.0) -> float:
     True
     """
     return random.uniform(0, min(most, first * 2**attempt))  # noqa: S311 - spreading load, not secrecy
+
+
+def below(count: int) -> int:
+    """Return a random integer of 0 or more and less than `count`.
+
+    >>> below(1)
+    0
+    """
+    return random.randrange(count)  # noqa: S311 - spreading load, not secrecy

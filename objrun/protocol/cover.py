@@ -1,0 +1,63 @@
+"""Which rows of which segments count: pure. SPEC section 10.
+
+Segments of one writer may overlap (a later flush repeats the rows of an earlier one), may be left
+over, and may have a gap where a dead writer's object never arrived. Each row counts once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from objrun.format.keys import SegmentKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+class Piece(NamedTuple):
+    """Rows of one segment that count: all from the row number `skip` (from 0) on.
+
+    >>> Piece(SegmentKey("e", "r", "w", 0, 9), 4).skip
+    4
+    """
+
+    segment: SegmentKey
+    skip: int
+
+
+def choose(
+    segments: Iterable[SegmentKey], coverage: Mapping[tuple[str, str], int] | None = None
+) -> list[Piece]:
+    """Return what to read of `segments`, by run and writer and in order of offset.
+
+    `coverage` maps (run, writer) to the offset from which on rows are wanted, 0 by default.
+
+    >>> a, b = SegmentKey("e", "r", "w", 0, 5), SegmentKey("e", "r", "w", 0, 9)
+    >>> choose([a, b, SegmentKey("e", "r", "w", 10, 12)]) == [Piece(b, 0)]
+    True
+    """
+    writers: defaultdict[tuple[str, str], list[SegmentKey]] = defaultdict(list)
+    for segment in segments:
+        writers[segment.run, segment.writer].append(segment)
+    chosen: list[Piece] = []
+    for writer in sorted(writers):
+        chosen += _walk(writers[writer], (coverage or {}).get(writer, 0))
+    return chosen
+
+
+def _walk(segments: list[SegmentKey], position: int) -> list[Piece]:
+    """Return the pieces of one writer from `position` to its first gap, in one pass."""
+    pieces: list[Piece] = []
+    best: SegmentKey | None = None
+    for segment in sorted(segments, key=lambda s: (s.start, s.stop)):
+        if segment.start > position:
+            if best is None or segment.start > best.stop:
+                break
+            pieces.append(Piece(best, position - best.start))
+            position, best = best.stop, None
+        if segment.start <= position < segment.stop and (best is None or segment.stop > best.stop):
+            best = segment
+    if best is not None:
+        pieces.append(Piece(best, position - best.start))
+    return pieces

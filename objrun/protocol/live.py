@@ -1,0 +1,159 @@
+"""Read what is live: the last version of every run, and the segments that count. SPEC section 10.
+
+Listing order is what makes this exact: markers (or segments) first, then checkpoints, then the
+objects themselves. An object that vanished between its listing and its GET was superseded, so the
+listing is made again; objects already read are immutable and kept.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from objrun.errors import (
+    FormatError,
+    NotFoundError,
+    StoreError,
+    UnavailableError,
+    UnsupportedFormatError,
+)
+from objrun.format import keys
+from objrun.format.documents import RunState, Version, decode_run, encode_run
+from objrun.protocol.chain import Scheme, load
+from objrun.protocol.cover import Piece, choose
+from objrun.protocol.settle import insist
+from objrun.protocol.updates import replay
+from objrun.storage import fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from objrun.format.keys import SegmentKey
+    from objrun.storage import Store
+
+RESTARTS: Final = 20
+"""Times a listing is made again because an object vanished meanwhile."""
+
+
+class Shard(NamedTuple):
+    """A segment that was read: what its key says, its bytes, and how many rows to skip."""
+
+    key: str
+    segment: SegmentKey
+    skip: int
+    data: bytes
+
+
+class Runs(NamedTuple):
+    """The runs of an experiment, by id, and the errors of those that could not be read."""
+
+    versions: dict[str, Version[RunState]]
+    damaged: list[FormatError]
+
+
+def run_scheme(experiment: str, run: str) -> Scheme[RunState]:
+    """Return the scheme of a run's chain: its markers stand in its experiment's feed."""
+    return Scheme(
+        folder=keys.run_states(run),
+        key=lambda version: keys.run_state(run, version),
+        encode=encode_run,
+        decode=decode_run,
+        replay=replay,
+        marker=lambda version: keys.marker(experiment, run, version),
+    )
+
+
+def read_runs(
+    store: Store,
+    experiment: str,
+    known: Mapping[str, Version[RunState]],
+) -> Runs:
+    """Return the last version of every run of an experiment: two LISTs, one GET a changed run.
+
+    `known` holds versions read before, by run id; a run that has no newer marker is not fetched.
+    """
+    last: dict[str, int] = {}
+    for info in insist(lambda: store.list(keys.feed(experiment))):
+        marker = keys.parse_marker(info.key)
+        if marker is not None:
+            last[marker.run] = max(marker.version, last.get(marker.run, 0))
+    refuse_checkpoints(store, experiment)
+    versions = {run: known[run] for run in last if run in known}
+    wanted = {run: n for run, n in last.items() if run not in known or known[run].version < n}
+    damaged: list[FormatError] = []
+    while wanted:
+        named = {keys.run_state(run, n): run for run, n in wanted.items()}
+        for key, found in fetch(store, named):
+            run = named[key]
+            if isinstance(found, NotFoundError):
+                # The writer of this version is in flight or dead: the one before is the last.
+                wanted[run] -= 1
+                if wanted[run] > (known[run].version if run in known else 0):
+                    continue
+            elif isinstance(found, StoreError):
+                raise found
+            else:
+                try:
+                    versions[run] = _read_run(store, experiment, run, key, found)
+                except FormatError as error:
+                    damaged.append(error)
+            del wanted[run]
+    return Runs(versions, damaged)
+
+
+def _read_run(
+    store: Store, experiment: str, run: str, key: str, data: bytes
+) -> Version[RunState]:
+    version = decode_run(key, data)
+    if version.state is None:
+        return load(store, run_scheme(experiment, run), version.version)
+    return version
+
+
+def refuse_checkpoints(store: Store, experiment: str) -> None:
+    """Raise UnsupportedFormatError where an experiment was compacted by a newer objrun.
+
+    Compaction removes segments and markers, so whoever cannot read its tables must not answer.
+    """
+    prefix = keys.checkpoints(experiment)
+    if insist(lambda: store.list(prefix)):
+        message = f"experiment {experiment!r} was compacted by a newer objrun: upgrade to read it"
+        raise UnsupportedFormatError(message)
+
+
+def read_shards(store: Store, experiment: str, run: str | None = None) -> list[Shard]:
+    """Return the segments that count, of one run or of all, by run, writer and offset."""
+    read: dict[str, bytes] = {}
+    for _ in range(RESTARTS):
+        listed = _list_segments(store, keys.shards(experiment, run))
+        refuse_checkpoints(store, experiment)
+        pieces = choose(listed)
+        if _fetch_missing(store, (listed[piece.segment] for piece in pieces), read):
+            return [_shard(listed[piece.segment], piece, read) for piece in pieces]
+    message = f"the segments of {experiment!r} change faster than they can be read: try again"
+    raise UnavailableError(message)
+
+
+def _list_segments(store: Store, prefix: str) -> dict[SegmentKey, str]:
+    segments: dict[SegmentKey, str] = {}
+    for info in insist(lambda: store.list(prefix)):
+        segment = keys.parse_segment(info.key)
+        if segment is not None:
+            segments[segment] = info.key
+    return segments
+
+
+def _fetch_missing(store: Store, wanted: Iterable[str], read: dict[str, bytes]) -> bool:
+    """Add to `read` what is wanted; False where an object has vanished."""
+    complete = True
+    for key, found in fetch(store, [key for key in wanted if key not in read]):
+        if isinstance(found, NotFoundError):
+            complete = False
+        elif isinstance(found, StoreError):
+            raise found
+        else:
+            read[key] = found
+    return complete
+
+
+def _shard(key: str, piece: Piece, read: Mapping[str, bytes]) -> Shard:
+    return Shard(key, piece.segment, piece.skip, read[key])

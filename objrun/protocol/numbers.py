@@ -1,0 +1,69 @@
+"""Run numbers: claimed with put-if-absent, unique for ever. SPEC section 9."""
+
+from __future__ import annotations
+
+import threading
+from itertools import count
+from typing import TYPE_CHECKING
+
+from objrun import clock
+from objrun.format import keys
+from objrun.format.documents import NumberClaim, encode_number
+from objrun.protocol.settle import insist, put_once
+
+if TYPE_CHECKING:
+    from objrun.storage import Store
+
+
+def last_number(store: Store, experiment: str) -> int:
+    """Return the largest claimed number, 0 if none: one LIST below 1000 runs, three above."""
+    largest = _largest(store, experiment, 0)
+    if largest < keys.BUCKET_SIZE - 1:
+        return largest
+    folders = insist(lambda: store.folders(keys.numbers(experiment)))
+    return max(largest, _largest(store, experiment, max(int(name) for name in folders)))
+
+
+def _largest(store: Store, experiment: str, bucket: int) -> int:
+    listed = insist(lambda: store.list(keys.number_bucket(experiment, bucket)))
+    return max((keys.parse_version(info.key) or 0 for info in listed), default=0)
+
+
+class Numbers:
+    """Claims the run numbers of one experiment for one process; thread-safe.
+
+    After the first claim the next number is tried at once, without a LIST.
+    """
+
+    def __init__(self, store: Store, experiment: str) -> None:
+        """Claim below `experiment`, beginning with whatever number is next."""
+        self._store = store
+        self._experiment = experiment
+        self._lock = threading.Lock()
+        self._next: int | None = None
+
+    def claim(self, run_id: str) -> int:
+        """Return a number that from now on belongs to `run_id` alone."""
+        for attempt in count():
+            number = self._candidate(attempt)
+            claim = NumberClaim(number=number, run_id=run_id, write_id=clock.random_hex(16))
+            if put_once(self._store, keys.number(self._experiment, number), encode_number(claim)):
+                return number
+            with self._lock:
+                self._next = None
+        raise AssertionError
+
+    def _candidate(self, attempt: int) -> int:
+        """Return the next number to try; after a lost race a random few further on.
+
+        Never past the last number of a bucket: `last_number` takes a free one there for the end.
+        """
+        with self._lock:
+            if self._next is None:
+                following = last_number(self._store, self._experiment) + 1
+                jump = clock.below(2 ** min(attempt, 6))
+                border = following - following % keys.BUCKET_SIZE + keys.BUCKET_SIZE - 1
+                self._next = min(following + jump, border)
+            number = self._next
+            self._next += 1
+            return number

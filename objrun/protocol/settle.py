@@ -1,0 +1,82 @@
+"""Put an object that must not exist, and find out for certain whether that worked.
+
+Clients re-send a request whose answer was lost and then report "exists" for their own write. So
+"exists" is settled by reading the object back: the bytes carry a random `write_id`, and equal bytes
+are our own. SPEC section 8.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from objrun import clock
+from objrun.errors import AlreadyExistsError, CommitUnknownError, StoreError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from objrun.storage import Get, PutIfAbsent
+
+    class Exclusive(Get, PutIfAbsent, Protocol):
+        """A store that creates and reads."""
+
+
+T = TypeVar("T")
+
+PATIENCE = 60.0
+"""Seconds for which a caller's request is tried again before its error is raised."""
+
+
+def insist(request: Callable[[], T], *, patience: float = PATIENCE) -> T:
+    """Return the result of an idempotent request, trying again while the store is unavailable.
+
+    Waits grow exponentially with full jitter. Raises the last UnavailableError after `patience`
+    seconds, any other error at once.
+
+    >>> insist(lambda: 1)
+    1
+    """
+    deadline = clock.monotonic() + patience
+    attempt = 0
+    while True:
+        try:
+            return request()
+        except UnavailableError:
+            pause = clock.backoff(attempt)
+            if clock.monotonic() + pause > deadline:
+                raise
+        clock.sleep(pause)
+        attempt += 1
+
+
+def put_once(store: Exclusive, key: str, data: bytes, *, patience: float = PATIENCE) -> bool:
+    """Create `key` and return whether `data` is what stands there: True for the one winner.
+
+    The same bytes go to the same name until it is known. Raises CommitUnknownError where that is
+    still open after `patience` seconds: the object may or may not be there.
+    """
+    deadline = clock.monotonic() + patience
+    attempt = 0
+    sent = False
+    while True:
+        try:
+            store.put_if_absent(key, data)
+        except AlreadyExistsError:
+            return insist(lambda: store.get(key), patience=patience) == data
+        except UnavailableError as error:
+            sent = True
+            pause = clock.backoff(attempt)
+            if clock.monotonic() + pause > deadline:
+                raise _unknown(key, error) from error
+        except StoreError as error:
+            if sent:
+                raise _unknown(key, error) from error
+            raise
+        else:
+            return True
+        clock.sleep(pause)
+        attempt += 1
+
+
+def _unknown(key: str, error: StoreError) -> CommitUnknownError:
+    return CommitUnknownError(f"it is not known whether {key} was stored: {error.message}")

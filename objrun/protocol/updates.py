@@ -1,0 +1,217 @@
+"""Changes of a run or an experiment as values: pure, idempotent, written into the chain as `ops`.
+
+An update applied to a state gives the new state; applied to its own result it changes nothing, so
+after a lost race it can be applied to the winner's state. SPEC section 5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from objrun.errors import CorruptObjectError, Problem, PropertyConflictError
+from objrun.format.checking import Fields, format_time
+from objrun.format.documents import (
+    LIFECYCLES,
+    STATUSES,
+    TERMINAL,
+    ExperimentState,
+    RunState,
+)
+from objrun.format.values import Scalar, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+S = TypeVar("S", RunState, ExperimentState)
+
+CREATE: Final[Mapping[str, Any]] = {"op": "create"}
+"""The op of version 1 of every chain."""
+
+
+class Update(Protocol[S]):
+    """A change: `apply` is pure, `op` is how the chain records it."""
+
+    def op(self) -> dict[str, Any]:
+        """Return the JSON object that records this change."""
+
+    def apply(self, state: S) -> S:
+        """Return the state after this change; the same state where it changes nothing."""
+
+
+@dataclass(frozen=True)
+class SetStatus:
+    """Move a run to `status` at `time`; the first terminal status stays for ever."""
+
+    status: str
+    time: datetime
+    error: Mapping[str, Any] | None = None
+
+    def op(self) -> dict[str, Any]:
+        """Return the JSON object that records this change."""
+        op = {"op": "set_status", "status": self.status, "time": format_time(self.time)}
+        return op if self.error is None else {**op, "error": dict(self.error)}
+
+    def apply(self, state: RunState) -> RunState:
+        """Return the state after this change."""
+        if state.status in TERMINAL or state.status == self.status:
+            return state
+        state = replace(state, status=self.status)
+        if self.status == "Running" and state.started is None:
+            state = replace(state, started=self.time)
+        if self.status in TERMINAL:
+            state = replace(state, ended=self.time, error=self.error)
+        return state
+
+
+@dataclass(frozen=True)
+class SetTags:
+    """Set tags; others stay."""
+
+    tags: Mapping[str, str | None]
+
+    def op(self) -> dict[str, Any]:
+        """Return the JSON object that records this change."""
+        return {"op": "set_tags", "tags": dict(self.tags)}
+
+    def apply(self, state: S) -> S:
+        """Return the state after this change."""
+        return replace(state, tags={**state.tags, **self.tags})
+
+
+@dataclass(frozen=True)
+class RemoveTags:
+    """Remove tags; unknown keys are ignored."""
+
+    keys: tuple[str, ...]
+
+    def op(self) -> dict[str, Any]:
+        """Return the JSON object that records this change."""
+        return {"op": "remove_tags", "keys": list(self.keys)}
+
+    def apply(self, state: S) -> S:
+        """Return the state after this change."""
+        tags = {key: value for key, value in state.tags.items() if key not in self.keys}
+        return replace(state, tags=tags)
+
+
+@dataclass(frozen=True)
+class SetParams:
+    """Set parameters; others stay."""
+
+    params: Mapping[str, Scalar]
+
+    def op(self) -> dict[str, Any]:
+        """Return the JSON object that records this change."""
+        params = {name: to_json(value) for name, value in self.params.items()}
+        return {"op": "set_params", "params": params}
+
+    def apply(self, state: RunState) -> RunState:
+        """Return the state after this change."""
+        return replace(state, params={**state.params, **self.params})
+
+
+@dataclass(frozen=True)
+class AddProperties:
+    """Copy properties, whose objects are already claimed, into the state."""
+
+    properties: Mapping[str, str | None]
+
+    def op(self) -> dict[str, Any]:
+        """Return the JSON object that records this change."""
+        return {"op": "add_properties", "properties": dict(self.properties)}
+
+    def apply(self, state: RunState) -> RunState:
+        """Return the state after this change; PropertyConflictError if a key has another value."""
+        for key, value in self.properties.items():
+            check_property(state, key, value)
+        return replace(state, properties={**state.properties, **self.properties})
+
+
+@dataclass(frozen=True)
+class Describe:
+    """Set texts that people read: `display_name` (runs only) and `description`."""
+
+    texts: Mapping[str, str | None]
+
+    def op(self) -> dict[str, Any]:
+        """Return the JSON object that records this change."""
+        return {"op": "describe", **self.texts}
+
+    def apply(self, state: S) -> S:
+        """Return the state after this change."""
+        return replace(state, **self.texts)
+
+
+@dataclass(frozen=True)
+class SetLifecycle:
+    """Archive, delete or bring back."""
+
+    lifecycle: str
+    time: datetime
+
+    def op(self) -> dict[str, Any]:
+        """Return the JSON object that records this change."""
+        time = format_time(self.time)
+        return {"op": "set_lifecycle", "lifecycle": self.lifecycle, "time": time}
+
+    def apply(self, state: S) -> S:
+        """Return the state after this change."""
+        if state.lifecycle == self.lifecycle:
+            return state
+        state = replace(state, lifecycle=self.lifecycle)
+        if isinstance(state, ExperimentState):
+            archived = self.time if self.lifecycle == "archived" else None
+            state = replace(state, archived=archived)
+        return state
+
+
+def check_property(state: RunState, key: str, value: str | None) -> bool:
+    """Return whether `key` is already there with this value; PropertyConflictError if another."""
+    if key not in state.properties:
+        return False
+    if state.properties[key] != value:
+        message = (
+            f"property {key!r} of run {state.run_id} is {state.properties[key]!r} and cannot "
+            f"become {value!r}: properties are written once; use a tag for what changes"
+        )
+        raise PropertyConflictError(message)
+    return True
+
+
+def _describe(fields: Fields) -> Describe:
+    names = [name for name in ("display_name", "description") if name in fields.data]
+    return Describe({name: fields.maybe_text(name) for name in names})
+
+
+_READERS: Final[Mapping[str, Callable[[Fields], Any]]] = {
+    "set_status": lambda f: SetStatus(
+        f.choice("status", STATUSES), f.time("time"), f.mapping("error")
+    ),
+    "set_tags": lambda f: SetTags(f.text_map("tags")),
+    "remove_tags": lambda f: RemoveTags(f.texts("keys")),
+    "set_params": lambda f: SetParams(f.scalar_map("params")),
+    "add_properties": lambda f: AddProperties(f.text_map("properties")),
+    "describe": _describe,
+    "set_lifecycle": lambda f: SetLifecycle(f.choice("lifecycle", LIFECYCLES), f.time("time")),
+}
+
+
+def replay(key: str, state: S, ops: Iterable[Mapping[str, Any]]) -> S:
+    """Return the state after recorded ops, for versions that were written without reading.
+
+    Raises CorruptObjectError, naming `key`, at an op this version does not know.
+    """
+    for position, op in enumerate(ops):
+        at = f"$.ops[{position}]"
+        read = _READERS.get(op.get("op", ""))
+        if read is None:
+            problem = Problem(at, "unknown_op", f"op {str(op.get('op'))[:80]!r} is not known")
+            raise CorruptObjectError(key, [problem])
+        fields = Fields(op, at, [])
+        update = read(fields)
+        if fields.problems:
+            raise CorruptObjectError(key, fields.problems)
+        state = update.apply(state)
+    return state
