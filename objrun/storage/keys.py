@@ -1,0 +1,91 @@
+"""Which text is a key: what every backend can hold, byte for byte, and no path can escape with.
+
+A key is one or more pieces joined by "/". Refused are: empty pieces (so no leading, trailing or
+double slash), `.` and `..`, backslashes, control characters (S3 lists in XML, which has no place
+for them), text that is no Unicode, more than 1024 bytes of UTF-8 (the least any bucket allows), and
+the folder in which a local store keeps unfinished files.
+"""
+
+from __future__ import annotations
+
+import re
+
+from objrun.errors import UserErrorException
+
+__all__ = ["MAX_KEY_BYTES", "SCRATCH", "check_key", "check_prefix", "check_range", "is_piece"]
+
+MAX_KEY_BYTES = 1024
+"""The longest key in bytes of UTF-8, as on S3, GCS and Azure."""
+
+SCRATCH = ".objrun-tmp"
+"""The folder in the root of a local store for unfinished files; no key lies in it."""
+
+_FOREIGN = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]")
+_MALFORMED = re.compile(
+    rf"[\x00-\x1f\x7f\\\ud800-\udfff]|^/|//|/$|^$|(?:^|/)\.\.?(?:/|$)|^{re.escape(SCRATCH)}(?:/|$)"
+)
+
+
+def check_key(key: str) -> None:
+    """Raise unless `key` is one that every backend can hold.
+
+    >>> check_key("runs/a b/state/0.json")
+    >>> check_key("../etc/passwd")
+    Traceback (most recent call last):
+    objrun.errors.UserErrorException: '../etc/passwd' cannot be a key: ...
+
+    Raises:
+        UserErrorException: it is not; the message says what a key may be.
+    """
+    if _MALFORMED.search(key) or (len(key) > 255 and len(key.encode()) > MAX_KEY_BYTES):
+        shown = repr(key) if len(key) < 200 else f"{key[:80]!r}... ({len(key)} characters)"
+        raise UserErrorException(
+            f"{shown} cannot be a key: keys are pieces joined by single slashes, at most "
+            f"{MAX_KEY_BYTES} bytes of UTF-8, without '.', '..', {SCRATCH!r} as a piece, "
+            "backslashes or control characters"
+        )
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise unless `prefix` is "" or a key followed by "/".
+
+    >>> check_prefix(""), check_prefix("runs/")
+    (None, None)
+    >>> check_prefix("runs")
+    Traceback (most recent call last):
+    objrun.errors.UserErrorException: 'runs' cannot be a prefix: it must end with '/'
+
+    Raises:
+        UserErrorException: it is neither.
+    """
+    if not prefix:
+        return
+    if prefix[-1] != "/":
+        raise UserErrorException(f"{prefix!r} cannot be a prefix: it must end with '/'")
+    check_key(prefix[:-1])
+
+
+def check_range(start: int, length: int) -> None:
+    """Raise unless both numbers are zero or more.
+
+    >>> check_range(0, 4)
+    >>> check_range(-1, 4)
+    Traceback (most recent call last):
+    objrun.errors.UserErrorException: a range starts at 0 or later, not at -1, with 4 bytes
+
+    Raises:
+        UserErrorException: one is negative.
+    """
+    if start < 0 or length < 0:
+        raise UserErrorException(
+            f"a range starts at 0 or later, not at {start}, with {length} bytes"
+        )
+
+
+def is_piece(name: str) -> bool:
+    r"""Whether a file of this name can be a piece of a key; other files are no part of a store.
+
+    >>> is_piece("state"), is_piece("a\\b"), is_piece("caf\udce9")
+    (True, False, False)
+    """
+    return _FOREIGN.search(name) is None
