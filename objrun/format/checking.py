@@ -13,7 +13,7 @@ from objrun.format.values import Scalar, from_json
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _NAMES: Final = {str: "text", int: "an integer", list: "an array", dict: "an object"}
 
 
@@ -84,9 +84,9 @@ class Fields:
         return least if value is None else value
 
     def maybe_integer(self, name: str) -> int | None:
-        """Return an integer of 0 or more, or None where the field is null or left out."""
+        """Return an integer of 1 or more, or None where the field is null or left out."""
         self._read.add(name)
-        return None if self.data.get(name) is None else self.integer(name)
+        return None if self.data.get(name) is None else self.integer(name, least=1)
 
     def choice(self, name: str, allowed: Iterable[str]) -> str:
         """Return a text that is one of `allowed`."""
