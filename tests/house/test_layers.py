@@ -1,0 +1,192 @@
+"""The layers: what each part of the package may import, and when.
+
+Every import of the package is read from its syntax tree. The standard library is not examined.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from tests.house.tree import modules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Part(NamedTuple):
+    """What one part may import: parts of objrun, packages at once, either inside a function."""
+
+    below: str
+    packages: str = ""
+    in_functions: str = ""
+
+
+# Module files directly below objrun/ that are named nowhere here are the part `api`: workspace,
+# experiment, run and the parts of a run. `objrun` is the package's own face.
+PARTS = {
+    # L0
+    "errors": Part(""),
+    "clock": Part(""),
+    # L1: siblings that never meet
+    "format": Part("errors clock", "orjson pyarrow"),
+    "storage": Part("errors clock", "fsspec", "storage fsspec s3fs gcsfs adlfs"),
+    # L2
+    "protocol": Part("errors clock format storage", "orjson pyarrow"),
+    # L3
+    "query": Part("errors clock format storage protocol", "orjson polars pyarrow"),
+    # L4: a worker imports these, and pays for polars only when it asks a question
+    "api": Part(
+        "errors clock format storage protocol",
+        "orjson pyarrow",
+        "api query matplotlib numpy pandas polars",
+    ),
+    "objrun": Part("errors", "", "api"),
+    # L5
+    "cli": Part(
+        "errors clock format storage protocol query api objrun",
+        "click numpy polars rich typer",
+        "numpy plotext polars sklearn query api",
+    ),
+    "ui": Part("errors clock format storage protocol query api objrun"),
+    "integrations": Part("errors clock format storage protocol query api objrun"),
+    # Shipped for the tests of others' stores; nothing of the package imports it.
+    "testing": Part(
+        "errors clock format storage protocol query",
+        "hypothesis jsonschema numpy polars pyarrow pytest",
+    ),
+}
+
+WORKER = ("polars", "pandas", "matplotlib", "fsspec", "s3fs", "typer", "rich", "objrun.query")
+"""What a worker that logs to a local store must not have imported."""
+
+
+class Import(NamedTuple):
+    """One import: who, what, and when ("start", "function" or "types")."""
+
+    importer: str
+    target: str
+    when: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.importer}, line {self.line}: {self.target} ({self.when})"
+
+
+def imports_below(node: ast.AST, importer: str, when: str) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            for alias in child.names:
+                yield Import(importer, alias.name, when, child.lineno)
+        elif isinstance(child, ast.ImportFrom):
+            for alias in child.names:
+                yield Import(importer, f"{child.module}.{alias.name}", when, child.lineno)
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            yield from imports_below(ast.Module(child.body, []), importer, "types")
+            yield from imports_below(ast.Module(child.orelse, []), importer, when)
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from imports_below(child, importer, "function")
+        else:
+            yield from imports_below(child, importer, when)
+
+
+def all_imports() -> list[Import]:
+    return [
+        found
+        for name, syntax in modules().items()
+        for found in imports_below(syntax, name, "start")
+        if found.target.split(".")[0] not in sys.stdlib_module_names
+    ]
+
+
+def part_of(name: str) -> str:
+    """`objrun.storage.local` belongs to `storage`, `objrun.run.Run` to `api`."""
+    pieces = name.split(".")
+    if len(pieces) > 1 and pieces[1] in PARTS:
+        return pieces[1]
+    return "api" if len(pieces) > 1 and f"objrun.{pieces[1]}" in modules() else "objrun"
+
+
+def allowed(found: Import) -> bool:
+    part = part_of(found.importer)
+    rule = PARTS[part]
+    if not found.target.startswith("objrun"):
+        package = found.target.split(".")[0]
+        at_start, in_functions = rule.packages.split(), rule.in_functions.split()
+        return (
+            found.when == "types"
+            or package in at_start
+            or (found.when == "function" and package in in_functions)
+        )
+    target = part_of(found.target)
+    if target in rule.below.split():
+        return True
+    if found.when == "start":
+        return target == part
+    return target in rule.in_functions.split() or (found.when == "types" and target == part)
+
+
+def test_imports_only_point_down() -> None:
+    wrong = [str(found) for found in all_imports() if not allowed(found)]
+    assert not wrong, "not in the table of tests/house/test_layers.py:\n" + "\n".join(wrong)
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    known = modules()
+    needs: dict[str, set[str]] = {name: set() for name in known}
+    for found in all_imports():
+        if found.when == "start":
+            parent = found.target.rpartition(".")[0]
+            needs[found.importer] |= {found.target, parent} & known.keys() - {found.importer}
+    while free := [name for name, wanted in needs.items() if not wanted]:
+        for name in free:
+            del needs[name]
+        for wanted in needs.values():
+            wanted.difference_update(free)
+    assert not needs, f"these import each other in a circle, or lead to one: {sorted(needs)}"
+
+
+def test_the_commit_loop_knows_nothing_of_runs() -> None:
+    generic = {"objrun.format.documents.Version", "objrun.format.keys.parse_version"}
+    targets = {found.target for found in all_imports() if found.importer == "objrun.protocol.chain"}
+    assert targets
+    assert {target for target in targets if part_of(target) == "format"} <= generic
+
+
+def test_only_storage_knows_fsspec() -> None:
+    clients = {"fsspec", "s3fs", "gcsfs", "adlfs", "botocore", "boto3"}
+    wrong = [
+        str(found)
+        for found in all_imports()
+        if found.target.split(".")[0] in clients and part_of(found.importer) != "storage"
+    ]
+    assert not wrong
+
+
+LOG = """
+from objrun import Workspace, Experiment
+run = Experiment(Workspace({url!r}), "e").start_logging()
+run.log("x", 1.0)
+run.complete()
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "unwanted"),
+    [("import objrun", (*WORKER, "pyarrow", "orjson")), (LOG, WORKER)],
+    ids=["import objrun", "log to a local store"],
+)
+def test_a_worker_is_light(program: str, unwanted: tuple[str, ...], tmp_path: Path) -> None:
+    tell = f"import sys; print([name for name in {unwanted} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program.format(url=str(tmp_path / "store")) + "\n" + tell],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("[]\n", "")
