@@ -14,6 +14,7 @@ from objrun import clock
 from objrun.errors import CorruptObjectError, NotFoundError, Problem
 from objrun.format.documents import Version
 from objrun.format.keys import parse_version
+from objrun.protocol.endings import renew_after_fork
 from objrun.protocol.settle import insist, put_once
 
 if TYPE_CHECKING:
@@ -115,8 +116,13 @@ class Chain(Generic[S]):
         self.store = store
         self.scheme = scheme
         self.head = head
-        self._lock = threading.RLock()
         self._open: tuple[Version[S], bytes] | None = None
+        self.forked()
+        renew_after_fork(self)
+
+    def forked(self) -> None:
+        """Have a new lock in a forked child: the parent's may be held by a thread that is not here."""
+        self._lock = threading.RLock()
 
     @property
     def state(self) -> S:

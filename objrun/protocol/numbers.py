@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from objrun import clock
 from objrun.format import keys
 from objrun.format.documents import NumberClaim, encode_number
+from objrun.protocol.endings import renew_after_fork
 from objrun.protocol.settle import insist, put_once
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ class Numbers:
         """Claim below `experiment`, beginning with whatever number is next."""
         self._store = store
         self._experiment = experiment
+        self.forked()
+        renew_after_fork(self)
+
+    def forked(self) -> None:
+        """Begin anew in a forked child: the parent goes on with the next number, the child lists."""
         self._lock = threading.Lock()
         self._next: int | None = None
 

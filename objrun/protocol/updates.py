@@ -7,7 +7,7 @@ after a lost race it can be applied to the winner's state. SPEC section 5.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from objrun.errors import CorruptObjectError, Problem, PropertyConflictError
 from objrun.format.checking import Fields, format_time
@@ -141,7 +141,7 @@ class Describe:
 
     def apply(self, state: S) -> S:
         """Return the state after this change."""
-        return replace(state, **self.texts)
+        return replace(state, **cast("dict[str, Any]", self.texts))
 
 
 @dataclass(frozen=True)

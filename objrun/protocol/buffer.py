@@ -1,0 +1,221 @@
+"""Points that were logged and are not yet in a segment: columns per metric, filled without a lock.
+
+A scalar metric is one flat list `[value, step, time, value, step, time, ...]`. `list.extend` of a
+tuple is one indivisible step of CPython, so threads may log at once while the flusher cuts whole
+points off the front; the list object of a name never changes. A value that is not a plain float
+stands there as a `Cell`, or as a table of rows from `log_batch`, and its name is in `mixed`.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from objrun.format.segments import SCHEMA
+
+CROWDED: Final = 3 * 65_536
+"""Length of a metric's list from which on the flusher is woken: 64 k points."""
+
+MICROSECONDS: Final = 1_000_000
+"""Of a second."""
+
+
+class Cell(NamedTuple):
+    """A value that is not a plain float: its columns in a metric row.
+
+    >>> Cell("scalar", "str", None, "hello").data
+    'hello'
+    """
+
+    kind: str
+    type: str
+    value: float | None
+    data: str | None
+
+
+class Buffer:
+    """What one writer has logged since it last froze.
+
+    >>> buffer = Buffer()
+    >>> buffer.series("loss").extend((0.5, 0, 1.0))
+    >>> buffer.freeze().num_rows, buffer.points()
+    (1, 0)
+    """
+
+    def __init__(self) -> None:
+        """Hold nothing yet."""
+        self.scalars: dict[str, list[Any]] = {}
+        self.others: dict[str, list[Any]] = {}
+        self._mixed: set[str] = set()
+        self._retired: list[tuple[str, list[Any]]] = []
+        self._lock = threading.Lock()
+
+    def series(self, name: str, *, scalar: bool = True) -> list[Any]:
+        """Return the list of a metric; scalar metrics and others (rows, tables) are kept apart."""
+        return (self.scalars if scalar else self.others).setdefault(name, [])
+
+    def mark_mixed(self, name: str) -> None:
+        """Say, before it is appended, that something other than a float follows under `name`."""
+        self._mixed.add(name)
+
+    def points(self) -> int:
+        """Return how many points wait; a table of `log_batch` counts as one."""
+        lists = chain(self.scalars.values(), self.others.values())
+        waiting = sum(map(len, list(lists)))
+        return (waiting + sum(len(rows) for _, rows in self._retired)) // 3
+
+    def retire(self) -> None:
+        """Forget the names, so that the next point of each must ask for its list again.
+
+        A thread that is logging at this moment may still hold a list: it is looked at by later
+        freezes.
+        """
+        with self._lock:
+            self._retired += [*self.scalars.items(), *self.others.items()]
+            self.scalars.clear()
+            self.others.clear()
+
+    def clear(self) -> None:
+        """Drop everything: what a forked child does with the points of its parent."""
+        self._lock = threading.Lock()
+        self._retired.clear()
+        self.scalars.clear()
+        self.others.clear()
+
+    def discard(self, keep: int) -> int:
+        """Drop the newest points of every metric beyond `keep` in all; return how many went."""
+        with self._lock:
+            lost = 0
+            for rows in [*self.scalars.values(), *self.others.values()]:
+                kept = min(len(rows), 3 * keep)
+                lost += (len(rows) - kept) // 3
+                del rows[kept:]
+                keep -= kept // 3
+            return lost
+
+    def freeze(self) -> pa.Table | None:
+        """Take out everything logged so far as rows, metric by metric; None if there is nothing.
+
+        Within a metric the order is that of logging. One thread may freeze at a time.
+        """
+        with self._lock:
+            named = [*self._retired, *self.scalars.items(), *self.others.items()]
+            self._retired = [(name, rows) for name, rows in self._retired if rows]
+            tables = [table for name, rows in named for table in self._take(name, rows)]
+        if not tables:
+            return None
+        table = pa.concat_tables(tables, promote_options="default")
+        return table.select([name for name in SCHEMA.names if name in table.column_names])
+
+    def _take(self, name: str, rows: list[Any]) -> list[pa.Table]:
+        count = len(rows)
+        if not count:
+            return []
+        taken = rows[:count]
+        del rows[:count]
+        if name not in self._mixed:
+            return [_floats(name, taken)]
+        tables: list[pa.Table] = []
+        start = 0
+        for place in range(0, count, 3):
+            if isinstance(taken[place], pa.Table):
+                tables += [_mixture(name, taken[start:place])] if place > start else []
+                tables.append(taken[place])
+                start = place + 3
+        return [*tables, _mixture(name, taken[start:])] if start < count else tables
+
+
+def repeated(text: str, count: int) -> pa.DictionaryArray:
+    """Return a column that holds `text` `count` times, without a Python loop.
+
+    >>> repeated("loss", 3).to_pylist()
+    ['loss', 'loss', 'loss']
+    """
+    return pa.DictionaryArray.from_buffers(
+        pa.dictionary(pa.int32(), pa.string()),
+        count,
+        [None, pa.py_buffer(bytes(4 * count))],
+        texts([text]),
+    )
+
+
+def texts(items: list[str | None]) -> pa.StringArray:
+    """Return a column of texts and nulls.
+
+    Not `pa.array`, which imports pandas where it is installed and so costs a worker 0.2 s.
+
+    >>> texts(["a", None, ""]).to_pylist()
+    ['a', None, '']
+    """
+    encoded = [b"" if item is None else item.encode() for item in items]
+    offsets = array("i", [0])
+    for item in encoded:
+        offsets.append(offsets[-1] + len(item))
+    valid = _valid([item is not None for item in items])
+    data = pa.py_buffer(b"".join(encoded))
+    return pa.StringArray.from_buffers(len(items), pa.py_buffer(offsets), data, valid)
+
+
+def microseconds(seconds: pa.Array) -> pa.Array:
+    """Return float seconds since the epoch as a column of UTC times."""
+    whole = pc.cast(pc.multiply(seconds, float(MICROSECONDS)), pa.int64(), safe=False)
+    return whole.cast(SCHEMA.field("time").type)
+
+
+def _floats(name: str, taken: list[Any]) -> pa.Table:
+    columns = {
+        "name": repeated(name, len(taken) // 3),
+        "step": _integers(taken[1::3]),
+        "time": microseconds(_doubles(taken[2::3])),
+        "value": _doubles(taken[0::3]),
+    }
+    return pa.table(columns)
+
+
+def _mixture(name: str, taken: list[Any]) -> pa.Table:
+    cells = [
+        item if isinstance(item, Cell) else Cell("scalar", "float", item, None)
+        for item in taken[0::3]
+    ]
+    columns = {
+        "name": repeated(name, len(cells)),
+        "kind": texts([None if cell.kind == "scalar" else cell.kind for cell in cells]),
+        "step": _integers(taken[1::3]),
+        "time": microseconds(_doubles(taken[2::3])),
+        "type": texts([None if cell.type == "float" else cell.type for cell in cells]),
+        "value": _doubles([cell.value for cell in cells]),
+        "data": texts([cell.data for cell in cells]),
+    }
+    return pa.table(columns)
+
+
+def _doubles(items: list[float | None]) -> pa.Array:
+    return _column(pa.float64(), "d", items)
+
+
+def _integers(items: list[int | None]) -> pa.Array:
+    return _column(pa.int64(), "q", items)
+
+
+def _column(type_: pa.DataType, code: str, items: list[Any]) -> pa.Array:
+    try:
+        values, valid = array(code, items), None
+    except TypeError:
+        values = array(code, [0 if item is None else item for item in items])
+        valid = _valid([item is not None for item in items])
+    return pa.Array.from_buffers(type_, len(items), [valid, pa.py_buffer(values)])
+
+
+def _valid(flags: list[bool]) -> pa.Buffer | None:
+    """Return the validity bitmap of a column, None where all are there."""
+    if all(flags):
+        return None
+    bits = bytearray((len(flags) + 7) // 8)
+    for place, flag in enumerate(flags):
+        bits[place >> 3] |= flag << (place & 7)
+    return pa.py_buffer(bits)

@@ -1,0 +1,252 @@
+"""The writer of a run's metrics in this process: buffers, a thread that flushes, an orderly end.
+
+SPEC section 10. A point's identity is (writer, offset); an offset is given when a flush freezes
+what was logged. The open segment is flushed cumulatively: `[a, b')` supersedes `[a, b)`. The next
+object is sent only when the one before is durable, so there is never a gap below what is durable.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final, Protocol
+
+import pyarrow as pa
+
+from objrun import clock
+from objrun.errors import FlushTimeoutError, PointsLostError, StoreError, UnavailableError
+from objrun.format import keys
+from objrun.format.segments import encode_segment
+from objrun.protocol import endings
+from objrun.protocol.buffer import Buffer
+
+if TYPE_CHECKING:
+    from objrun.storage import Delete, Put
+
+    class Target(Put, Delete, Protocol):
+        """A store that a writer puts to and deletes from."""
+
+CLOSED_ROWS: Final = 65_536
+"""Rows from which on a segment is closed: no later flush repeats it."""
+
+CLOSED_BYTES: Final = 1_000_000
+"""Bytes from which on a segment is closed."""
+
+CLOSED_SECONDS: Final = 300.0
+"""Age from which on a segment is closed."""
+
+MAX_ROWS: Final = 1_048_576
+"""Rows of one segment at most."""
+
+MAX_WAITING: Final = 8_000_000
+"""Points kept in memory while the store fails; newer ones are dropped, counted and reported."""
+
+FIRST_FLUSH: Final = 1.0
+"""Seconds from the first point to the first flush; each later wait doubles."""
+
+SLOWEST_FLUSH: Final = 60.0
+"""Seconds between flushes at most."""
+
+_POLL: Final = 1.0
+_IDLE_POLL: Final = 5.0
+
+_log = logging.getLogger("objrun")
+
+
+class Writer:
+    """Writes the metrics of one run from this process; made at the first point that is logged.
+
+    Points go into `buffer`, then `started()` must have been called. Thread-safe. After a fork the
+    child is another writer that has logged nothing.
+    """
+
+    def __init__(self, store: Target, experiment: str, run: str) -> None:
+        """Write segments of `run` to `store`."""
+        self.buffer = Buffer()
+        self._store = store
+        self._place = (experiment, run)
+        self._reset(first_flush=FIRST_FLUSH)
+        endings.watch(self)
+
+    def _reset(self, *, first_flush: float) -> None:
+        self._writer = clock.random_hex(8)
+        self._wake = threading.Event()
+        self._turn = threading.Condition()
+        self._draining = threading.Lock()
+        self._stop: threading.Event | None = None
+        self._open: list[pa.Table] = []
+        self._start = self._durable = 0
+        self._opened = clock.monotonic()
+        self._wait = first_flush
+        self._crowded = False
+        self._asked = self._done = 0
+        self._failure: StoreError | None = None
+        self._lost = 0
+
+    def started(self) -> None:
+        """Make sure that the flushing thread runs."""
+        with self._turn:
+            if self._stop is None:
+                self._stop = threading.Event()
+                name = f"objrun-{self._place[1][:8]}"
+                threading.Thread(
+                    target=self._run, args=(self._stop,), name=name, daemon=True
+                ).start()
+
+    def hurry(self) -> None:
+        """Ask for a flush now, without waiting for it."""
+        self._crowded = True
+        self._wake.set()
+
+    def waiting(self) -> int:
+        """Return how many points are not durable yet; a batch not yet frozen counts as one."""
+        return self.buffer.points() + self._frozen() - self._durable
+
+    def _frozen(self) -> int:
+        """Return the offset behind the last frozen row."""
+        rows: int = sum(table.num_rows for table in self._open)
+        return self._start + rows
+
+    def flush(self, timeout: float = 300.0) -> None:
+        """Return when everything logged before this call is durable.
+
+        Raises FlushTimeoutError after `timeout` seconds, at once an error of the store that
+        waiting does not mend, and PointsLostError (once) if points had to be dropped.
+        """
+        if self.waiting():
+            self.started()
+            self._await(timeout)
+        if self._lost:
+            lost, self._lost = self._lost, 0
+            message = f"the store failed for too long: {lost} points of {self._place[1]} were dropped"
+            raise PointsLostError(message)
+
+    def _await(self, timeout: float) -> None:
+        deadline = clock.monotonic() + timeout
+        with self._turn:
+            self._asked += 1
+            ticket = self._asked
+            self._failure = None
+            self._wake.set()
+            while self._done < ticket:
+                failure = self._latest_failure()
+                if failure is not None and not isinstance(failure, UnavailableError):
+                    raise failure
+                left = deadline - clock.monotonic()
+                if left <= 0:
+                    why = f": {failure.message}" if failure else ""
+                    message = f"{self.waiting()} points are not durable after {timeout:g} s{why}"
+                    raise FlushTimeoutError(message)
+                self._turn.wait(left)
+
+    def _latest_failure(self) -> StoreError | None:
+        return self._failure
+
+    def close(self, timeout: float = 300.0) -> None:
+        """Flush and end the thread; a later point starts another under the same writer id."""
+        self.flush(timeout)
+        self.stop()
+
+    def stop(self) -> None:
+        """End the thread as soon as it is idle or waits to try again."""
+        self.buffer.retire()
+        with self._turn:
+            if self._stop is not None:
+                self._stop.set()
+                self._stop = None
+        self._wake.set()
+
+    def forked(self) -> None:
+        """Begin anew in a forked child: other locks, another writer id, nothing buffered.
+
+        Its first flush comes at once, because a client of a store that is still cold when the
+        process ends cannot send anything any more.
+        """
+        self.buffer.clear()
+        self._reset(first_flush=0.0)
+
+    def _run(self, stop: threading.Event) -> None:
+        """Flush when it is due, when asked and when there is much, until `stop` is set."""
+        due = clock.monotonic() + self._wait
+        while not stop.is_set():
+            poll = _POLL if self.buffer.points() else _IDLE_POLL
+            self._wake.wait(max(0.0, min(poll, due - clock.monotonic())))
+            self._wake.clear()
+            asked = self._asked
+            full = self._crowded or self.buffer.points() >= CLOSED_ROWS
+            late = clock.monotonic() >= due
+            if (full or late or asked > self._done) and self._drain(stop):
+                with self._turn:
+                    self._done = max(self._done, asked)
+                    self._turn.notify_all()
+            if late:
+                self._wait = min(SLOWEST_FLUSH, max(FIRST_FLUSH, 2 * self._wait))
+                due = clock.monotonic() + self._wait
+
+    def _drain(self, stop: threading.Event) -> bool:
+        """Make durable what was logged before this call; False if stopped on the way."""
+        with self._draining:
+            self._crowded = False
+            frozen = self.buffer.freeze()
+            if frozen is not None:
+                if not self._open:
+                    self._opened = clock.monotonic()
+                self._open.append(frozen)
+            while self._frozen() > self._durable:
+                table = pa.concat_tables(self._open, promote_options="default")
+                rows = table.slice(0, MAX_ROWS)
+                data = encode_segment(rows.unify_dictionaries())
+                if not self._send(self._start + rows.num_rows, data, stop):
+                    return False
+                self._open = [table]
+                if self._is_full(rows.num_rows, len(data)):
+                    self._start += rows.num_rows
+                    rest = table.slice(rows.num_rows)
+                    self._open = [rest] if rest.num_rows else []
+                    self._opened = clock.monotonic()
+            return True
+
+    def _is_full(self, rows: int, size: int) -> bool:
+        age = clock.monotonic() - self._opened
+        return rows >= CLOSED_ROWS or size >= CLOSED_BYTES or age >= CLOSED_SECONDS
+
+    def _send(self, end: int, data: bytes, stop: threading.Event) -> bool:
+        """Put rows `[start, end)`, trying until it works; False if stopped before that."""
+        attempt = 0
+        key = self._key(end)
+        while True:
+            try:
+                self._store.put(key, data)
+            except StoreError as error:
+                self._failed(error, attempt)
+            else:
+                break
+            if stop.wait(clock.backoff(attempt)):
+                return False
+            attempt += 1
+        if attempt > 1:
+            _log.warning("run %s: the store is back, nothing was lost", self._place[1])
+        superseded, self._durable = self._durable, end
+        if superseded > self._start:
+            self._forget(self._key(superseded))
+        return True
+
+    def _key(self, end: int) -> str:
+        experiment, run = self._place
+        return keys.segment(experiment, run, self._writer, self._start, end)
+
+    def _failed(self, error: StoreError, attempt: int) -> None:
+        """Tell whoever waits, warn once an outage, and bound what is kept in memory."""
+        with self._turn:
+            self._failure = error
+            self._turn.notify_all()
+        if attempt == 1:
+            _log.warning("run %s: metrics wait in memory: %s", self._place[1], error.message)
+        self._lost += self.buffer.discard(MAX_WAITING)
+
+    def _forget(self, key: str) -> None:
+        """Delete a superseded segment; readers ignore it anyway, so an error is only noted."""
+        try:
+            self._store.delete([key])
+        except StoreError as error:
+            _log.debug("%s stays: %s", key, error.message)
