@@ -1,0 +1,148 @@
+"""Azure Blob Storage, through the client that adlfs makes.
+
+adlfs finds credentials and makes the service client; the requests are sent with that client, since
+adlfs reads `?` and `#` in a key as parts of a URL, answers a listing of a missing container with
+nothing, and hides which 409 it got.
+
+Creates are sent once: the client's own retries wait 15 seconds and more, and a create whose outcome
+is unknown is the caller's to settle. The other verbs are tried again here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from adlfs import AzureBlobFileSystem
+from azure.core.exceptions import AzureError, ResourceNotFoundError
+from fsspec.asyn import sync
+
+from objrun import clock
+from objrun.errors import UnavailableError
+from objrun.storage.bucket import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, merged
+from objrun.storage.classify import classify
+from objrun.storage.location import AZURE
+from objrun.storage.verbs import ObjectInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+__all__ = ["AzureBackend", "AzureBucket"]
+
+_Answer = TypeVar("_Answer")
+_ATTEMPTS = 4
+_DEFAULTS: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+_LIMITS = {
+    "connection_timeout": CONNECT_TIMEOUT,
+    "read_timeout": READ_TIMEOUT,
+    "retry_total": 0,
+}
+_WITH_ACCOUNT = re.compile(r"([^@]+)@([^.]+)\.(?:dfs|blob)\..+")
+
+
+class AzureBackend:
+    """The way to a container, named `container` or `container@account.dfs.core.windows.net`."""
+
+    scheme = AZURE
+    raises = (OSError, AzureError)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def bucket(self, options: Mapping[str, Any]) -> AzureBucket:
+        """Return the container with a new client; the options are adlfs's."""
+        match = _WITH_ACCOUNT.fullmatch(self._name)
+        defaults = {**_DEFAULTS, "account_name": match[2]} if match else _DEFAULTS
+        given = merged(defaults, options)
+        limits = {name: given[name] for name in _LIMITS if name in given}
+        fs = AzureBlobFileSystem(**given)
+        return AzureBucket(fs, match[1] if match else self._name, {**_LIMITS, **limits})
+
+
+class AzureBucket:
+    """A container of Azure Blob Storage; see `Bucket`."""
+
+    def __init__(self, fs: Any, name: str, limits: dict[str, Any]) -> None:
+        self._fs = fs
+        self._name = name
+        self._limits = limits
+
+    def read(self, path: str) -> bytes:
+        """Get Blob; an empty blob takes a second request, as its first range cannot be met."""
+        return self._retried(lambda: self._read(path))
+
+    def read_range(self, path: str, start: int, length: int) -> bytes:
+        """Get Blob with a range."""
+        return self._retried(lambda: self._read(path, offset=start, length=length))
+
+    def write(self, path: str, data: bytes) -> None:
+        """Put Blob."""
+        self._retried(lambda: self._write(path, data, overwrite=True))
+
+    def create(self, path: str, data: bytes) -> None:
+        """Put Blob with If-None-Match."""
+        sync(self._fs.loop, self._write, path, data, overwrite=False)
+
+    def objects(self, prefix: str) -> list[ObjectInfo]:
+        """List Blobs, 5000 a page."""
+        return self._retried(lambda: self._objects(prefix))
+
+    def folders(self, prefix: str) -> list[str]:
+        """List Blobs with a delimiter."""
+        return self._retried(lambda: self._folders(prefix))
+
+    def remove(self, paths: list[str]) -> None:
+        """Delete Blob for each, many at once."""
+        self._retried(lambda: self._remove(paths))
+
+    def _retried(self, ask: Callable[[], Coroutine[Any, Any, _Answer]]) -> _Answer:
+        for attempt in range(_ATTEMPTS - 1):
+            try:
+                return self._wait(ask)
+            except (OSError, AzureError) as error:
+                if not isinstance(classify(error, AZURE, "asked"), UnavailableError):
+                    raise
+                clock.sleep(clock.backoff(attempt, first=0.2))
+        return self._wait(ask)
+
+    def _wait(self, ask: Callable[[], Coroutine[Any, Any, _Answer]]) -> _Answer:
+        answer: _Answer = sync(self._fs.loop, ask)
+        return answer
+
+    def _container(self) -> Any:
+        return self._fs.service_client.get_container_client(self._name)
+
+    async def _read(self, path: str, **part: int) -> bytes:
+        blob = self._container().get_blob_client(path)
+        stream = await blob.download_blob(**part, **self._limits)
+        data: bytes = await stream.readall()
+        return data
+
+    async def _write(self, path: str, data: bytes, *, overwrite: bool) -> None:
+        blob = self._container().get_blob_client(path)
+        await blob.upload_blob(data, overwrite=overwrite, length=len(data), **self._limits)
+
+    async def _objects(self, prefix: str) -> list[ObjectInfo]:
+        rows = self._container().list_blobs(name_starts_with=prefix or None, **self._limits)
+        return [ObjectInfo(row.name, row.size, row.last_modified) async for row in rows]
+
+    async def _folders(self, prefix: str) -> list[str]:
+        rows = self._container().walk_blobs(
+            name_starts_with=prefix or None, delimiter="/", **self._limits
+        )
+        return [row.name async for row in rows if row.name.endswith("/")]
+
+    async def _remove(self, paths: list[str]) -> None:
+        gate = asyncio.Semaphore(CONNECTIONS)
+        container = self._container()
+
+        async def remove(path: str) -> None:
+            async with gate:
+                try:
+                    await container.delete_blob(path, **self._limits)
+                except ResourceNotFoundError as error:
+                    if error.error_code == "ContainerNotFound":  # type: ignore[attr-defined]
+                        raise
+
+        await asyncio.gather(*map(remove, paths))

@@ -1,0 +1,140 @@
+"""Google Cloud Storage, through gcsfs.
+
+gcsfs finds credentials, pools connections and retries. Listings are asked for here, since its
+`find` asks twice when there is nothing. Its plain file system is used, not the one for zonal
+buckets, which asks for the kind of every bucket first (and stalls for a minute on emulators).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import ClientError, ClientTimeout
+from fsspec.asyn import sync
+from gcsfs.core import GCSFileSystem
+from gcsfs.retry import ChecksumError, HttpError
+from google.auth.exceptions import GoogleAuthError
+
+from objrun.errors import BucketNotFoundError
+from objrun.storage.bucket import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, merged
+from objrun.storage.location import GCS
+from objrun.storage.verbs import ObjectInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["GCSBackend", "GCSBucket"]
+
+_SINGLE = 1 << 40  # bytes: below this an upload is one request, which is all that is atomic
+
+
+class GCSBackend:
+    """The way to a bucket of Google Cloud Storage."""
+
+    scheme = GCS
+    raises = (OSError, ValueError, ClientError, GoogleAuthError, HttpError, ChecksumError)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def bucket(self, options: Mapping[str, Any]) -> GCSBucket:
+        """Return the bucket with a new client; the options are those of `gcsfs.GCSFileSystem`."""
+        defaults = {
+            "skip_instance_cache": True,
+            "use_listings_cache": False,
+            "requests_timeout": ClientTimeout(sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT),
+        }
+        return GCSBucket(GCSFileSystem(**merged(defaults, options)), self._name)
+
+
+class GCSBucket:
+    """A bucket of Google Cloud Storage; see `Bucket`.
+
+    Its "not found" does not tell the object from the bucket. Until some request has succeeded, a
+    missing object costs one more request that does.
+    """
+
+    def __init__(self, fs: Any, name: str) -> None:
+        self._fs = fs
+        self._name = name
+        self._exists = False
+
+    def read(self, path: str) -> bytes:
+        """Get the object's media."""
+        return self._read(path)
+
+    def read_range(self, path: str, start: int, length: int) -> bytes:
+        """Get a range of the object's media."""
+        return self._read(path, start=start, end=start + length)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Upload in one request."""
+        self._fs.pipe_file(f"{self._name}/{path}", data, chunksize=_SINGLE)
+        self._exists = True
+
+    def create(self, path: str, data: bytes) -> None:
+        """Upload in one request, with ifGenerationMatch=0."""
+        self._fs.pipe_file(f"{self._name}/{path}", data, chunksize=_SINGLE, mode="create")
+        self._exists = True
+
+    def objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """List objects, 1000 a page."""
+        fields = "nextPageToken,items(name,size,updated)"
+        for page in self._pages(prefix=prefix, fields=fields):
+            for row in page.get("items", []):
+                modified = datetime.fromisoformat(row["updated"]).astimezone(UTC)
+                yield ObjectInfo(row["name"], int(row["size"]), modified)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """List prefixes up to a delimiter."""
+        for page in self._pages(prefix=prefix, delimiter="/", fields="nextPageToken,prefixes"):
+            yield from page.get("prefixes", [])
+
+    def remove(self, paths: list[str]) -> None:
+        """Delete the objects, each by one request, many at once."""
+        if sync(self._fs.loop, self._remove_all, paths):
+            self._exists = True
+        else:
+            self._check_bucket()
+
+    def _read(self, path: str, **part: int) -> bytes:
+        try:
+            data: bytes = self._fs.cat_file(f"{self._name}/{path}", **part)
+        except FileNotFoundError:
+            self._check_bucket()
+            raise
+        self._exists = True
+        return data
+
+    def _pages(self, **request: str) -> Iterator[dict[str, Any]]:
+        while True:
+            page = self._fs.call("GET", "b/{}/o", self._name, json_out=True, **request)
+            self._exists = True
+            yield page
+            if "nextPageToken" not in page:
+                return
+            request["pageToken"] = page["nextPageToken"]
+
+    def _check_bucket(self) -> None:
+        if self._exists:
+            return
+        try:
+            self._fs.call("GET", "b/{}/o", self._name, json_out=True, maxResults=1, fields="kind")
+        except FileNotFoundError as error:
+            raise BucketNotFoundError(f"there is no bucket gs://{self._name}") from error
+        self._exists = True
+
+    async def _remove_all(self, paths: list[str]) -> int:
+        gate = asyncio.Semaphore(CONNECTIONS)
+
+        async def remove(path: str) -> int:
+            async with gate:
+                try:
+                    await self._fs._call("DELETE", "b/{}/o/{}", self._name, path)  # noqa: SLF001
+                except FileNotFoundError:
+                    return 0
+            return 1
+
+        return sum(await asyncio.gather(*map(remove, paths)))

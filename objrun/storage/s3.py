@@ -1,0 +1,124 @@
+"""Amazon S3 and the servers that speak its language, through s3fs.
+
+s3fs finds credentials, signs, pools connections and retries; the requests are named here, because
+its file verbs look before they act (`cat_file` asks for the size, `find` for the folder) and read
+`?versionId=` in a key as an instruction.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import ClientError
+from fsspec.asyn import sync
+from s3fs import S3FileSystem
+
+from objrun.storage.bucket import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, merged
+from objrun.storage.classify import Answer, category_of
+from objrun.storage.location import S3
+from objrun.storage.verbs import ObjectInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["S3Backend", "S3Bucket"]
+
+_PER_DELETE = 1000  # keys that one request may name
+_DEFAULTS: dict[str, Any] = {
+    "skip_instance_cache": True,
+    "use_listings_cache": False,
+    "config_kwargs": {
+        "max_pool_connections": CONNECTIONS,
+        "connect_timeout": CONNECT_TIMEOUT,
+        "read_timeout": READ_TIMEOUT,
+    },
+}
+_boto: Any = import_module("botocore.exceptions")
+
+
+class S3Backend:
+    """The way to a bucket of S3."""
+
+    scheme = S3
+    raises = (OSError, ClientError, TypeError, _boto.BotoCoreError, _boto.ClientError)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def bucket(self, options: Mapping[str, Any]) -> S3Bucket:
+        """Return the bucket with a new client; the options are those of `s3fs.S3FileSystem`."""
+        return S3Bucket(S3FileSystem(**merged(_DEFAULTS, options)), self._name)
+
+
+class S3Bucket:
+    """A bucket of S3; see `Bucket`."""
+
+    def __init__(self, fs: Any, name: str) -> None:
+        self._fs = fs
+        self._name = name
+
+    def read(self, path: str) -> bytes:
+        """GetObject."""
+        return self._read(path)
+
+    def read_range(self, path: str, start: int, length: int) -> bytes:
+        """GetObject with a Range."""
+        return self._read(path, Range=f"bytes={start}-{start + length - 1}")
+
+    def write(self, path: str, data: bytes) -> None:
+        """PutObject: whole and single, since only this replaces atomically everywhere."""
+        self._call("put_object", Key=path, Body=data)
+
+    def create(self, path: str, data: bytes) -> None:
+        """PutObject with If-None-Match. Never in parts: some servers then forget the condition."""
+        self._call("put_object", Key=path, Body=data, IfNoneMatch="*")
+
+    def objects(self, prefix: str) -> Iterator[ObjectInfo]:
+        """ListObjectsV2, 1000 objects a page."""
+        for page in self._pages(Prefix=prefix):
+            for row in page.get("Contents", []):
+                yield ObjectInfo(row["Key"], row["Size"], row["LastModified"].astimezone(UTC))
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        """ListObjectsV2 with a delimiter."""
+        for page in self._pages(Prefix=prefix, Delimiter="/"):
+            for row in page.get("CommonPrefixes", []):
+                yield row["Prefix"]
+
+    def remove(self, paths: list[str]) -> None:
+        """DeleteObject, or DeleteObjects of up to 1000."""
+        if len(paths) == 1:
+            self._call("delete_object", Key=paths[0])
+            return
+        for first in range(0, len(paths), _PER_DELETE):
+            named = [{"Key": path} for path in paths[first : first + _PER_DELETE]]
+            answer = self._call("delete_objects", Delete={"Objects": named, "Quiet": True})
+            for failed in answer.get("Errors", []):
+                # The request succeeded, and says for each key what became of it.
+                category = category_of(S3, Answer(500, failed.get("Code", "")))
+                raise category(f"cannot delete {failed.get('Key')}: {failed.get('Message')}")
+
+    def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:
+        while True:
+            page = self._call("list_objects_v2", **request)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            request["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _call(self, method: str, **request: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self._fs.call_s3(method, Bucket=self._name, **request)
+        return answer
+
+    def _read(self, path: str, **request: Any) -> bytes:
+        data: bytes = sync(self._fs.loop, self._read_body, path, request)
+        return data
+
+    async def _read_body(self, path: str, request: dict[str, Any]) -> bytes:
+        # The body must be read on the event loop's thread, so this uses the asynchronous call.
+        answer = await self._fs._call_s3("get_object", Bucket=self._name, Key=path, **request)  # noqa: SLF001
+        async with answer["Body"] as body:
+            data: bytes = await body.read()
+        return data
