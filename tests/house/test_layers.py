@@ -114,7 +114,7 @@ def all_imports() -> list[Import]:
 
 
 def part_of(name: str) -> str:
-    """`objrun.storage.local` is of `storage`, `objrun.run.Run` of `api`, `objrun.Run` of `objrun`."""
+    """`objrun.storage.local` is in `storage`, `objrun.run.Run` in `api`, `objrun.Run` in none."""
     piece = f"{name}..".split(".")[1]
     if piece in PARTS:
         return piece
