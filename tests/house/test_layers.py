@@ -58,7 +58,7 @@ PARTS = {
     # Shipped for the tests of others' stores; nothing of the package imports it.
     "testing": Part(
         "errors clock format storage protocol query",
-        "hypothesis jsonschema numpy polars pyarrow pytest",
+        "hypothesis jsonschema moto numpy polars pyarrow pytest werkzeug",
     ),
 }
 
