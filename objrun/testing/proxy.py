@@ -1,0 +1,167 @@
+"""A proxy between a client and a server on loopback that counts requests and lets them go wrong.
+
+    with proxy_to(server.port) as proxy:
+        store = connect(url, **server.options_at(proxy.port))
+        proxy.plan = lambda request: DropAnswer() if request.method == "PUT" else None
+
+Every request is noted in `proxy.log` before its plan is asked for, so retries inside a client are
+seen too.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, NamedTuple
+
+from objrun import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Answer", "Delay", "DropAnswer", "Proxy", "Request", "Reset", "proxy_to"]
+
+_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "date", "server"})
+
+
+class Request(NamedTuple):
+    """What a client asked: the method, and the path with its query as it was sent."""
+
+    method: str
+    path: str
+
+
+@dataclass(frozen=True)
+class DropAnswer:
+    """Let the server act and close the connection instead of answering: a lost acknowledgement."""
+
+
+@dataclass(frozen=True)
+class Reset:
+    """Reset the connection; the server never hears of the request."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answer in the server's stead, which never hears of the request."""
+
+    status: int
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Delay:
+    """Wait so many seconds before the server is asked."""
+
+    seconds: float
+
+
+Act = DropAnswer | Reset | Answer | Delay
+
+
+class Proxy:
+    """A running proxy: its `port`, the `log` of requests, and the `plan` for those to come."""
+
+    def __init__(self, upstream: int) -> None:
+        self.upstream = upstream
+        self.log: list[Request] = []
+        self.plan: Callable[[Request], Act | None] = lambda _: None
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.server.daemon_threads = True
+
+    @property
+    def port(self) -> int:
+        """The port that clients connect to."""
+        return self.server.server_port
+
+    def next_only(self, act: Act, method: str | None = None) -> None:
+        """Plan `act` for the next request, of `method` if given, and nothing for those after."""
+        lock = threading.Lock()
+
+        def plan(request: Request) -> Act | None:
+            if method is not None and request.method != method:
+                return None
+            return act if lock.acquire(blocking=False) else None
+
+        self.plan = plan
+
+
+@contextmanager
+def proxy_to(upstream: int) -> Iterator[Proxy]:
+    """Run a proxy to a port of loopback for as long as the context lasts."""
+    proxy = Proxy(upstream)
+    thread = threading.Thread(target=proxy.server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        proxy.server.shutdown()
+        proxy.server.server_close()
+        thread.join()
+
+
+def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            request = Request(self.command, self.path)
+            proxy.log.append(request)
+            act = proxy.plan(request)
+            if isinstance(act, Delay):
+                clock.sleep(act.seconds)
+            if isinstance(act, Reset):
+                # Closing with data unread and no lingering makes the kernel send RST.
+                self.connection.setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                )
+                self._hang_up()
+            elif isinstance(act, Answer):
+                self._answer(act.status, [("Content-Type", "application/xml")], act.body)
+            else:
+                answer, data = self._forward(body)
+                if isinstance(act, DropAnswer):
+                    self._hang_up()
+                else:
+                    self._answer(answer.status, answer.getheaders(), data)
+
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve  # noqa: N815 - http.server's names
+
+        def _forward(self, body: bytes) -> tuple[HTTPResponse, bytes]:
+            headers = {
+                name: value
+                for name, value in self.headers.items()
+                if name.lower() not in {"host", "expect", "connection"}
+            }
+            connection = HTTPConnection("127.0.0.1", proxy.upstream, timeout=60)
+            try:
+                connection.request(self.command, self.path, body, headers)
+                answer = connection.getresponse()
+                return answer, answer.read()
+            finally:
+                connection.close()
+
+        def _answer(self, status: int, headers: list[tuple[str, str]], data: bytes) -> None:
+            self.send_response(status)
+            for name, value in headers:
+                if name.lower() not in _HOP | {"content-length"}:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def _hang_up(self) -> None:
+            self.close_connection = True
+            self.connection.close()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
+            pass
+
+    return Handler

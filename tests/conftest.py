@@ -1,0 +1,91 @@
+"""Stores for every test: a folder, memory, and local servers for the clouds.
+
+A server starts when a test first asks for it and ends with the session. A server that this machine
+cannot have skips its tests by name; where CI is set it fails them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from objrun import clock
+from objrun.storage import connect
+from objrun.testing import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from objrun.storage import Store
+    from objrun.testing.servers import Server
+
+AZURITE = Path(__file__).parent.parent / ".servers" / "node_modules" / ".bin" / "azurite-blob"
+
+BACKENDS = [
+    "local",
+    "memory",
+    # A server starts once a session: the tests of one run on one of the parallel workers.
+    pytest.param("s3", marks=pytest.mark.xdist_group("s3")),
+    pytest.param("gcs", marks=pytest.mark.xdist_group("gcs")),
+    pytest.param("azure", marks=pytest.mark.xdist_group("azure")),
+]
+
+
+class StoreURL(NamedTuple):
+    """Where a fresh, empty store is: `connect(url, **storage_options)`."""
+
+    url: str
+    storage_options: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[Server]:
+    """A local S3: `.new_bucket()` returns the URL of a new bucket, `.options` how to reach it."""
+    yield from _running(servers.s3_server())
+
+
+@pytest.fixture(scope="session")
+def gcs_server() -> Iterator[Server]:
+    """A local Google Cloud Storage, used like `s3_server`."""
+    yield from _running(servers.gcs_server())
+
+
+@pytest.fixture(scope="session")
+def azure_server() -> Iterator[Server]:
+    """A local Azure Blob Storage, used like `s3_server`."""
+    program = str(AZURITE) if AZURITE.exists() else shutil.which("azurite-blob")
+    yield from _running(servers.azure_server(program))
+
+
+@pytest.fixture(params=BACKENDS)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> StoreURL:
+    """The URL and options of a fresh store, once for each backend."""
+    if request.param == "local":
+        return StoreURL(str(tmp_path / "store"), {"durability": "none"})
+    if request.param == "memory":
+        return StoreURL(f"memory://{clock.random_hex(8)}", {})
+    server: Server = request.getfixturevalue(f"{request.param}_server")
+    return StoreURL(server.new_bucket(), server.options)
+
+
+@pytest.fixture
+def live_store(store_url: StoreURL) -> Store:
+    """A fresh store, once for each backend."""
+    return connect(store_url.url, **store_url.storage_options)
+
+
+def _running(server: AbstractContextManager[Server]) -> Iterator[Server]:
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(server)
+        except servers.ServerMissingError as error:
+            if os.environ.get("CI"):
+                pytest.fail(str(error))
+            pytest.skip(str(error))
+        yield running
