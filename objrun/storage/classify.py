@@ -189,17 +189,17 @@ def classify(
     AlreadyExistsError('cannot create a.json: a.json')
     """
     answer = answer_of(error)
+    said = str(error).partition("\n")[0]  # Azure's client appends the whole answer
     if answer is not None:
         category = category_of(scheme, answer)
-        told = f"{answer.status} {answer.code}".strip()
-        message = f"{what}: {error} ({told})"
+        message = f"{what}: {said} ({f'{answer.status} {answer.code}'.strip()})"
     elif str(error).startswith("Forbidden"):  # what gcsfs makes of a 403, without a cause
         category, message = PermissionDeniedError, f"{what}: {error}"
     else:
         named = _by_name(error)
         if named is None and isinstance(error, OSError):
             return classify_os_error(error, what)
-        category, message = named or StoreError, f"{what}: {str(error) or type(error).__name__}"
+        category, message = named or StoreError, f"{what}: {said or type(error).__name__}"
     return (absent if category is NotFoundError else category)(message)
 
 
