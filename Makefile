@@ -4,7 +4,7 @@
 PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 # Empty files that say what has been installed; a change of pyproject.toml makes them old.
 DEV := $(VENV)/.installed-dev
