@@ -48,9 +48,7 @@ def new_id() -> str:
     """
     digits = secrets.token_hex(16)
     variant = "89ab"[int(digits[16], 16) & 3]
-    return (
-        f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
-    )
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def backoff(attempt: int, *, first: float = 0.05, most: float = 15.0) -> float:

@@ -15,6 +15,9 @@ from objrun.format.names import is_run_id
 HEADER: Final = "objrun.json"
 """The object that makes a prefix of a bucket an objrun store."""
 
+PROBE: Final = "objrun.probe"
+"""The object, and the prefix of objects, by which a store is proven; no reader looks at it."""
+
 EXPERIMENTS: Final = "experiments/"
 """The folder of all experiments."""
 

@@ -80,9 +80,7 @@ def last_version(store: Store, scheme: Scheme[S]) -> int:
     return max((parse_version(info.key) or 0 for info in listed), default=0)
 
 
-def first_version(
-    state: S, ops: Iterable[Mapping[str, Any]] = ({"op": "create"},)
-) -> Version[S]:
+def first_version(state: S, ops: Iterable[Mapping[str, Any]] = ({"op": "create"},)) -> Version[S]:
     """Return version 1 of a new chain, not yet stored."""
     return Version(
         version=1,

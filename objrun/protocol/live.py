@@ -100,9 +100,7 @@ def read_runs(
     return Runs(versions, damaged)
 
 
-def _read_run(
-    store: Store, experiment: str, run: str, key: str, data: bytes
-) -> Version[RunState]:
+def _read_run(store: Store, experiment: str, run: str, key: str, data: bytes) -> Version[RunState]:
     version = decode_run(key, data)
     if version.state is None:
         return load(store, run_scheme(experiment, run), version.version)

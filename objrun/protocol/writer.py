@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     class Target(Put, Delete, Protocol):
         """A store that a writer puts to and deletes from."""
 
+
 CLOSED_ROWS: Final = 65_536
 """Rows from which on a segment is closed: no later flush repeats it."""
 
@@ -118,7 +119,9 @@ class Writer:
             self._await(timeout)
         if self._lost:
             lost, self._lost = self._lost, 0
-            message = f"the store failed for too long: {lost} points of {self._place[1]} were dropped"
+            message = (
+                f"the store failed for too long: {lost} points of {self._place[1]} were dropped"
+            )
             raise PointsLostError(message)
 
     def _await(self, timeout: float) -> None:

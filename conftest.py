@@ -1,0 +1,24 @@
+"""What doctests find under the names `ws` and `run`: a workspace in memory and a run of its experiment `digits`."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def doctest_names(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
+    """Give each doctest its own workspace with one run, tagged `model`."""
+    if type(request.node).__name__ != "DoctestItem":
+        return
+    from objrun import Experiment, Workspace  # noqa: PLC0415 - only doctests of these layers need it
+
+    ws = Workspace(f"memory://doctest-{next(_numbers)}")
+    run = Experiment(ws, "digits").start_logging(tags={"model": "cnn"})
+    run.log_params({"lr": 0.1, "layers": 3})
+    run.log("accuracy", 0.9)
+    doctest_namespace.update(ws=ws, run=run)

@@ -1,0 +1,154 @@
+"""What people and programs note about a run: names, tags, parameters, properties, and their history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from objrun import clock, life
+from objrun.conversion import to_scalar, to_text
+from objrun.format import keys
+from objrun.format.documents import Property, RunState, decode_property, encode_property
+from objrun.format.names import check_key
+from objrun.protocol.settle import insist, put_once
+from objrun.protocol.updates import (
+    AddProperties,
+    Describe,
+    RemoveTags,
+    SetParams,
+    SetTags,
+    check_property,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from objrun.experiment import Experiment
+    from objrun.protocol.chain import Chain
+
+
+class RunAnnotations:
+    """The part of `Run` that reads and commits what is noted in its chain."""
+
+    _experiment: Experiment
+    _chain: Chain[RunState]
+
+    def _commit(self, change: Any) -> RunState:
+        self._experiment.workspace.writing()
+        return self._chain.commit(change)
+
+    @property
+    def display_name(self) -> str | None:
+        """The name that people read; assign to change it."""
+        return self._chain.state.display_name
+
+    @display_name.setter
+    def display_name(self, text: str | None) -> None:
+        self._commit(Describe({"display_name": to_text(text, "display_name")}))
+
+    @property
+    def description(self) -> str | None:
+        """What the run is about; assign to change it."""
+        return self._chain.state.description
+
+    @description.setter
+    def description(self, text: str | None) -> None:
+        self._commit(Describe({"description": to_text(text, "description")}))
+
+    @property
+    def tags(self) -> dict[str, str | None]:
+        """The tags that this handle knows last."""
+        return dict(self._chain.state.tags)
+
+    def get_tags(self) -> dict[str, str | None]:
+        """Return the tags, read again."""
+        return dict(self._chain.refresh().tags)
+
+    def tag(self, key: str, value: Any = None) -> None:
+        """Set one tag; values become text, None stays None.
+
+        >>> run.tag("model", "cnn")
+        """
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any] | str) -> None:
+        """Set tags, of which others stay; a text is a tag without value.
+
+        >>> run.set_tags({"stage": "test"})
+        """
+        self._commit(SetTags(life.tag_texts(tags)))
+
+    def remove_tags(self, tags: Iterable[str] | str) -> dict[str, str | None]:
+        """Remove tags and return those that are left; unknown keys are ignored.
+
+        >>> run.remove_tags(["stage"])
+        {'model': 'cnn'}
+        """
+        keys_ = (tags,) if isinstance(tags, str) else tuple(tags)
+        return dict(self._commit(RemoveTags(tuple(check_key(key, "tag") for key in keys_))).tags)
+
+    @property
+    def properties(self) -> dict[str, str | None]:
+        """The properties that this handle knows last."""
+        return dict(self._chain.state.properties)
+
+    def get_properties(self) -> dict[str, str | None]:
+        """Return the properties, read again."""
+        return dict(self._chain.refresh().properties)
+
+    def add_properties(self, properties: Mapping[str, Any]) -> None:
+        """Add properties, which never change: another value is a PropertyConflictError.
+
+        >>> run.add_properties({"data": "v3"})
+        """
+        wanted = life.property_texts(properties)
+        if not wanted:
+            return
+        state = self._chain.refresh()
+        new = {key: v for key, v in wanted.items() if not check_property(state, key, v)}
+        store = self._experiment.workspace.writing()
+        for key, value in new.items():
+            self._claim_property(store, key, value)
+        self._commit(AddProperties(new))
+
+    def _claim_property(self, store: Any, key: str, value: str | None) -> None:
+        """Create the one object of a property; PropertyConflictError if it has another value."""
+        run_id = self._chain.state.run_id
+        place = keys.run_property(run_id, key)
+        wanted = Property(run_id=run_id, key=key, value=value, write_id=clock.random_hex(16))
+        if put_once(store, place, encode_property(wanted)):
+            return
+        there = decode_property(place, insist(lambda: store.get(place)))
+        if there.value != value:
+            # The other writer may not have come to copy it into the state: do that, then refuse.
+            check_property(self._commit(AddProperties({key: there.value})), key, value)
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Set parameters: None, bool, int, float or text, kept exactly; history stays in the chain.
+
+        >>> run.log_params({"lr": 0.1, "layers": 3})
+        """
+        scalars = {
+            check_key(name, "parameter"): to_scalar(value, f"parameter {name!r}")
+            for name, value in params.items()
+        }
+        if scalars:
+            self._commit(SetParams(scalars))
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the parameters, read again.
+
+        >>> run.get_params()
+        {'lr': 0.1, 'layers': 3}
+        """
+        return dict(self._chain.refresh().params)
+
+    def history(self) -> Sequence[dict[str, Any]]:
+        """Return what was done to the run, oldest first: version, time and operations.
+
+        >>> [entry["version"] for entry in run.history()][:2]
+        [1, 2]
+        """
+        from objrun.run_list import history  # noqa: PLC0415 - rarely asked for
+
+        self._chain.refresh()
+        return history(self._chain)

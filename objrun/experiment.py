@@ -1,0 +1,352 @@
+"""An experiment: a named set of runs."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from objrun import clock, life
+from objrun.errors import ExperimentNotFoundError, RunExistsError, UserErrorException
+from objrun.facts import start_properties
+from objrun.format import keys
+from objrun.format.documents import (
+    ExperimentState,
+    RunState,
+    decode_experiment,
+    encode_experiment,
+)
+from objrun.format.names import check_experiment, check_key, check_run_id
+from objrun.protocol.chain import Chain, Scheme, create, first_version, last_version, load
+from objrun.protocol.live import run_scheme
+from objrun.protocol.numbers import Numbers
+from objrun.protocol.settle import insist
+from objrun.protocol.updates import CREATE, Describe, RemoveTags, SetLifecycle, SetTags, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    import polars as pl
+
+    from objrun.query.filters import Filter
+    from objrun.run import Run
+    from objrun.run_list import RunList
+    from objrun.storage import Store
+    from objrun.workspace import Workspace
+
+VIEWS = {"ActiveOnly": ("active",), "ArchivedOnly": ("archived",), "All": ("active", "archived")}
+"""Lifecycles that each view of `Experiment.list` shows."""
+
+
+class Experiment:
+    """A named set of runs in a workspace, made by the first write to it.
+
+    `name` has 1 to 255 letters, digits, `_` or `-` and begins with an ASCII letter or digit, else
+    UserErrorException. Any number of processes may make it at once.
+
+    >>> Experiment(ws, "digits").name
+    'digits'
+    """
+
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        """Name the experiment; nothing is sent."""
+        self.workspace = workspace
+        self.name = check_experiment(name)
+        self._lock = threading.RLock()
+        self._chain: Chain[ExperimentState] | None = None
+        self._listed = 0
+        self._numbers: Numbers | None = None
+
+    def start_logging(
+        self,
+        name: str | None = None,
+        run_id: str | None = None,
+        outputs: Any = None,  # noqa: ARG002 - files are not captured yet
+        snapshot_directory: str | None = ".",  # noqa: ARG002 - snapshots are not taken yet
+        display_name: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+        properties: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Start a run and return it; its status is Running.
+
+        `run_id` is random unless given, and never used twice (RunExistsError). The commit, host
+        and program are added as properties. `outputs` and `snapshot_directory` are accepted for
+        Azure ML's sake; this version neither captures files nor takes snapshots.
+
+        >>> Experiment(ws, "digits").start_logging(tags={"model": "cnn"}).tags
+        {'model': 'cnn'}
+        """
+        return self.start_run(
+            life.Start(
+                name=None if name is None else check_key(name, "run"),
+                run_id=run_id,
+                display_name=display_name,
+                description=description,
+                tags=life.tag_texts(tags),
+                properties=life.property_texts(properties),
+            )
+        )
+
+    def start_run(self, start: life.Start) -> Run:
+        """Start a run from what is known of it: three PUTs, and a LIST for the first of a process."""
+        from objrun.run import Run  # noqa: PLC0415 - each names the other
+
+        run_id = clock.new_id() if start.run_id is None else check_run_id(start.run_id)
+        store = self.workspace.writing()
+        self._make_sure()
+        scheme = run_scheme(self.name, run_id)
+        if start.run_id is not None and last_version(store, scheme):
+            raise _taken(run_id)
+        number = self._claims(store).claim(run_id)
+        version = first_version(self._first_state(start, run_id, number), [CREATE])
+        if not create(store, scheme, version):
+            raise _taken(run_id)
+        return Run.of_version(self, version)
+
+    def _first_state(self, start: life.Start, run_id: str, number: int) -> RunState:
+        now = clock.now()
+        parent = start.parent
+        return RunState(
+            run_id=run_id,
+            experiment=self.name,
+            number=number,
+            root_run_id=parent.root_run_id if parent else run_id,
+            parent_run_id=parent.run_id if parent else None,
+            name=start.name or f"run_{run_id}",
+            display_name=start.display_name or start.name or f"{self.name}_{number}",
+            description=start.description,
+            type=start.type,
+            status="Running",
+            created=now,
+            started=now,
+            tags=start.tags,
+            properties={**start_properties(), **start.properties},
+        )
+
+    def _claims(self, store: Store) -> Numbers:
+        with self._lock:
+            if self._numbers is None:
+                self._numbers = Numbers(store, self.name)
+            return self._numbers
+
+    def _make_sure(self) -> None:
+        """Have the experiment exist, and not deleted: one LIST, once."""
+        with self._lock:
+            store = self.workspace.writing()
+            if not self._listed:
+                self._listed = last_version(store, _scheme(self.name)) or self._create(store)
+            # An experiment of one version is as it was made: active.
+            if self._listed > 1 and self._opened().lifecycle == "deleted":
+                message = f"experiment {self.name!r} is deleted: choose another name"
+                raise UserErrorException(message)
+
+    def _create(self, store: Store) -> int:
+        state = ExperimentState(experiment_id=clock.new_id(), name=self.name, created=clock.now())
+        version = first_version(state, [CREATE])
+        if create(store, _scheme(self.name), version):
+            self._chain = Chain(store, _scheme(self.name), version)
+        return 1
+
+    def _opened(self) -> ExperimentState:
+        """Return the state this handle knows, read or made at first use."""
+        with self._lock:
+            if self._chain is None:
+                store = self.workspace.reading()
+                last = last_version(store, _scheme(self.name))
+                if last:
+                    version = load(store, _scheme(self.name), last)
+                    self._chain = Chain(store, _scheme(self.name), version)
+                else:
+                    self._make_sure()
+                    return self._opened()
+            return self._chain.state
+
+    def _commit(self, change: Any) -> ExperimentState:
+        self._make_sure()
+        self._opened()
+        if self._chain is None:
+            raise AssertionError
+        return self._chain.commit(change)
+
+    @property
+    def id(self) -> str:
+        """The random id that the experiment got when it was made."""
+        return self._opened().experiment_id
+
+    @property
+    def tags(self) -> dict[str, str | None]:
+        """The tags that this handle knows last; `refresh()` reads them again."""
+        return dict(self._opened().tags)
+
+    @property
+    def description(self) -> str | None:
+        """What the experiment is about; assign to change it."""
+        return self._opened().description
+
+    @description.setter
+    def description(self, text: str | None) -> None:
+        self._commit(Describe({"description": text}))
+
+    @property
+    def archived_time(self) -> datetime | None:
+        """When it was archived, None if it is active."""
+        return self._opened().archived
+
+    def refresh(self) -> None:
+        """Read again what other processes have changed."""
+        self._opened()
+        if self._chain is not None:
+            self._chain.refresh()
+
+    def tag(self, key: str, value: Any = None) -> None:
+        """Set one tag; values become text, None stays None."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any] | str) -> None:
+        """Set tags, of which others stay; a text is a tag without value.
+
+        >>> Experiment(ws, "digits").set_tags({"team": "vision"})
+        """
+        self._commit(SetTags(life.tag_texts(tags)))
+
+    def remove_tags(self, tags: Iterable[str] | str) -> dict[str, str | None]:
+        """Remove tags and return those that are left; unknown keys are ignored."""
+        names = (tags,) if isinstance(tags, str) else tuple(tags)
+        return dict(self._commit(RemoveTags(tuple(check_key(key, "tag") for key in names))).tags)
+
+    def archive(self) -> None:
+        """Hide the experiment from listings; its runs stay readable, and logging goes on."""
+        self._commit(SetLifecycle("archived", clock.now()))
+
+    def reactivate(self, new_name: str | None = None) -> None:
+        """Show an archived experiment again; it keeps its name, so `new_name` is refused."""
+        if new_name is not None:
+            message = "an experiment keeps its name: call reactivate() without new_name"
+            raise UserErrorException(message)
+        self._commit(SetLifecycle("active", clock.now()))
+
+    @staticmethod
+    def delete(workspace: Workspace, experiment_id: str) -> None:
+        """Delete the experiment with this id (or name), which must have no runs.
+
+        Raises ExperimentNotFoundError, or UserErrorException where it has runs. Its name stays
+        reserved.
+        """
+        for experiment in Experiment.list(workspace, view_type="All"):
+            if experiment_id in (experiment.id, experiment.name):
+                if experiment.get_runs(include_children=True):
+                    message = (
+                        f"experiment {experiment.name!r} has runs: only empty ones are deleted"
+                    )
+                    raise UserErrorException(message)
+                experiment._commit(SetLifecycle("deleted", clock.now()))
+                return
+        message = f"there is no experiment {experiment_id!r} in {workspace.url}"
+        raise ExperimentNotFoundError(message)
+
+    @staticmethod
+    def list(
+        workspace: Workspace,
+        experiment_name: str | None = None,
+        view_type: str = "ActiveOnly",
+        tags: Filter = None,
+    ) -> Sequence[Experiment]:
+        """Return the experiments of a view, by name: ActiveOnly, ArchivedOnly or All.
+
+        >>> [experiment.name for experiment in Experiment.list(ws)]
+        ['digits']
+        """
+        from objrun.query.filters import check_filter, matches  # noqa: PLC0415 - only when listing
+
+        check_filter("tags", tags)
+        if view_type not in VIEWS:
+            message = f"view_type {view_type!r} is none of {', '.join(VIEWS)}"
+            raise UserErrorException(message)
+        names = workspace.experiment_names() if experiment_name is None else [experiment_name]
+        found = [Experiment(workspace, name) for name in names]
+        return [
+            experiment
+            for experiment in found
+            if experiment.exists()
+            and experiment._opened().lifecycle in VIEWS[view_type]
+            and matches(experiment._opened().tags, tags)
+        ]
+
+    def exists(self) -> bool:
+        """Return whether the experiment has been made, by whomever; makes nothing."""
+        if self._chain is None:
+            return bool(last_version(self.workspace.reading(), _scheme(self.name)))
+        return True
+
+    def get_runs(
+        self,
+        type: str | None = None,  # noqa: A002 - the signature of Azure ML
+        tags: Filter = None,
+        properties: Filter = None,
+        include_children: bool = False,  # noqa: FBT001, FBT002 - the signature of Azure ML
+        status: str | None = None,
+        where: pl.Expr | None = None,
+    ) -> RunList:
+        """Return the runs that pass all filters, newest first; see `Run.list`.
+
+        >>> len(Experiment(ws, "digits").get_runs(tags="model"))
+        1
+        """
+        from objrun.run import Run  # noqa: PLC0415 - each names the other
+
+        return Run.list(self, type, tags, properties, status, include_children, where)
+
+    def runs(self, columns: Sequence[str] = ()) -> pl.LazyFrame:
+        """Return all runs, children too, as a LazyFrame, newest first.
+
+        Columns: `objrun.query.runs.SCHEMA`, and by name those asked for: `tags.<key>`,
+        `params.<key>`, `properties.<key>`, `metrics.<name>.<last|min|max|mean|count|...>`.
+
+        >>> Experiment(ws, "digits").runs(["tags.model"]).collect()["tags.model"].to_list()
+        ['cnn']
+        """
+        from objrun.query.listing import all_runs  # noqa: PLC0415 - polars loads when asked for
+
+        known = {self.name: self.workspace.known_runs(self.name)}
+        return all_runs(self.workspace.reading(), [self.name], known, columns).lazy()
+
+    def metrics(self) -> pl.LazyFrame:
+        """Return the points of all runs as a LazyFrame, each metric in reading order.
+
+        Columns: `objrun.query.metrics.SCHEMA`. A damaged segment is left out with a warning.
+
+        >>> Experiment(ws, "digits").metrics().collect().height
+        1
+        """
+        from objrun.protocol.live import read_shards  # noqa: PLC0415 - only when reading
+        from objrun.query.metrics import in_reading_order, leave_out, metrics_frame  # noqa: PLC0415
+
+        shards = read_shards(self.workspace.reading(), self.name)
+        return in_reading_order(metrics_frame(shards, leave_out)).lazy()
+
+    def __repr__(self) -> str:
+        """Name the experiment and its workspace."""
+        return f"Experiment(Name: {self.name},\nWorkspace: {self.workspace.url})"
+
+
+def full_name(store: Store, piece: str) -> str:
+    """Return the name of an experiment whose folder's name was cut, from its first version."""
+    key = f"{keys.EXPERIMENTS}{piece}/state/{1:0{keys.VERSION_DIGITS}d}.json"
+    state = decode_experiment(key, insist(lambda: store.get(key))).state
+    return state.name if state else piece
+
+
+def _scheme(name: str) -> Scheme[ExperimentState]:
+    return Scheme(
+        folder=keys.experiment_states(name),
+        key=lambda version: keys.experiment_state(name, version),
+        encode=encode_experiment,
+        decode=decode_experiment,
+        replay=replay,
+    )
+
+
+def _taken(run_id: str) -> RunExistsError:
+    message = f"there is a run {run_id!r} already, and ids are never used twice: choose another"
+    return RunExistsError(message)

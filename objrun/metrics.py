@@ -1,0 +1,230 @@
+"""The metrics of a run: logging them, which never waits for the store, and reading them back."""
+
+from __future__ import annotations
+
+import warnings
+from array import array
+from typing import TYPE_CHECKING, Any, Final
+
+from objrun.clock import seconds
+from objrun.conversion import LARGEST_STEP, to_list, to_logged_scalar, to_row, to_step, to_table
+from objrun.errors import MetricDroppedWarning, UserErrorException
+from objrun.format.names import check_key
+from objrun.format.values import dumps, to_point
+from objrun.protocol.buffer import CROWDED, Cell
+from objrun.protocol.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+    from objrun.storage import Store
+
+_FAMILY: Final = {"list": "scalar"}
+
+
+class RunMetrics:
+    """What a run can log and tell of its metrics; `Run` adds everything else."""
+
+    def __init__(self, store: Store, experiment: str, run_id: str) -> None:
+        """Log for run `run_id` of `experiment`."""
+        self._store = store
+        self._address = (experiment, run_id)
+        self._made: dict[str, Writer] = {}
+        self._writer: Writer | None = None
+        self._series: dict[str, list[Any]] = {}
+        self._families: dict[str, str] = {}
+
+    def log(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
+        """Log one value of a metric and return at once; a background thread stores it.
+
+        `value` is None, bool, int, float, str, or a numpy scalar, 0-d array or tensor; other
+        objects are kept as their `repr`. `step` is any 64-bit integer, or None. `description` is
+        accepted for Azure ML's sake and not kept. Raises UserErrorException for many values at
+        once (use `log_list`) and for a step that is not an integer.
+
+        >>> run.log("loss", 0.25, step=1)
+        """
+        # The one hot path of objrun: a second call would cost more than all that is done here.
+        if value.__class__ is float and (
+            step is None or (step.__class__ is int and -LARGEST_STEP <= step <= LARGEST_STEP)
+        ):
+            try:
+                points = self._series[name]
+            except (KeyError, TypeError):
+                pass
+            else:
+                points.extend((value, step, seconds()))
+                if len(points) == CROWDED and self._writer is not None:
+                    self._writer.hurry()
+                return
+        self._log_any(name, value, step)
+
+    def _log_any(self, name: str, value: Any, step: Any) -> None:
+        """Log what the hot path does not know: a new name, another type, a faulty call."""
+        check_key(name, "metric")
+        scalar = to_logged_scalar(value, f"metric {name!r}")
+        number = to_step(step)
+        if type(scalar) is float:
+            self._append(name, "scalar", scalar, number)
+        else:
+            point = to_point(scalar)
+            self._append(name, "scalar", Cell("scalar", *point), number)
+
+    def log_list(self, name: str, value: Any, description: str = "") -> None:
+        """Log a list of values under one name; it reads back as a list, also with one item.
+
+        >>> run.log_list("folds", [0.91, 0.93])
+        """
+        items = to_list(value, f"metric {check_key(name, 'metric')!r}")
+        if not items:
+            self._drop(name, "an empty list")
+            return
+        self._append(name, "list", Cell("list", "json", None, dumps(items)), None)
+
+    def log_row(self, name: str, description: str = "", **kwargs: Any) -> None:
+        """Log one row: a value for each column. Several rows of a name make a table.
+
+        >>> run.log_row("speed", batch=32, images_per_s=810.5)
+        """
+        row = to_row(kwargs, f"metric {check_key(name, 'metric')!r}")
+        if not row:
+            self._drop(name, "a row without columns")
+            return
+        self._append(name, "row", Cell("row", "json", None, dumps(row)), None)
+
+    def log_table(self, name: str, value: Mapping[str, Any], description: str = "") -> None:
+        """Log a table, a dict of column name to list; columns are equally long.
+
+        >>> run.log_table("sine", {"x": [0, 1], "y": [0.0, 0.84]})
+        """
+        table = to_table(value, f"metric {check_key(name, 'metric')!r}")
+        if not any(table.values()):
+            self._drop(name, "an empty table")
+            return
+        self._append(name, "table", Cell("table", "json", None, dumps(table)), None)
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log several metrics at one step; a faulty one is refused before any is logged.
+
+        >>> run.log_metrics({"loss": 0.25, "accuracy": 0.9}, step=2)
+        """
+        number = to_step(step)
+        for name, value in metrics.items():
+            to_logged_scalar(value, f"metric {check_key(name, 'metric')!r}")
+        for name, value in metrics.items():
+            self.log(name, value, step=number)
+
+    def log_batch(self, name: str, values: Any, steps: Any = None, times: Any = None) -> None:
+        """Log many numbers of one metric without a Python loop.
+
+        `values`: a numpy or Arrow array, or a sequence, of numbers (stored as float64).
+        `steps`: integers, as many; default none. `times`: numpy datetime64, Arrow timestamps (UTC
+        if they name no zone) or seconds since the epoch, as many; default now.
+
+        >>> run.log_batch("signal", [0.1, 0.2, 0.3], steps=[0, 1, 2])
+        """
+        from objrun.batches import batch_table  # noqa: PLC0415 - a worker without batches is lighter
+
+        table = batch_table(check_key(name, "metric"), values, steps, times)
+        if not table.num_rows:
+            self._drop(name, "an empty batch")
+            return
+        self._append(name, "scalar", table, None)
+        if table.num_rows >= CROWDED // 3 and self._writer is not None:
+            self._writer.hurry()
+
+    def flush(self, timeout_seconds: float = 300) -> None:
+        """Return when everything logged so far is durable.
+
+        Raises FlushTimeoutError after `timeout_seconds`, an error of the store that waiting does
+        not mend, or PointsLostError if points had to be dropped.
+        """
+        if self._writer is not None:
+            self._writer.flush(timeout_seconds)
+
+    def _append(self, name: str, kind: str, value: Any, step: int | None) -> None:
+        family = _FAMILY.get(kind, kind)
+        first = self._families.setdefault(name, family)
+        if first != family:
+            self._drop(name, f"a {kind}: {name!r} already is a {first}")
+            return
+        writer = self._start_writer()
+        if not isinstance(value, float):
+            writer.buffer.mark_mixed(name)
+        writer.buffer.series(name, scalar=family == "scalar").extend((value, step, seconds()))
+        writer.started()
+
+    def _start_writer(self) -> Writer:
+        if self._writer is None:
+            # setdefault is indivisible: two threads that log first get the same writer.
+            self._writer = self._made.setdefault("writer", Writer(self._store, *self._address))
+            self._series = self._writer.buffer.scalars
+        return self._writer
+
+    def _drop(self, name: str, what: str) -> None:
+        message = f"metric {name!r}: {what} is not kept"
+        warnings.warn(message, MetricDroppedWarning, stacklevel=3)
+
+    def metrics(self, recursive: bool = False) -> pl.LazyFrame:  # noqa: FBT001, FBT002 - as in get_metrics
+        """Return the points of this run, and of all its descendants, as a LazyFrame.
+
+        Columns and types: `objrun.query.metrics.SCHEMA`; metric by metric in reading order. Points
+        logged through this handle are flushed first. Raises CorruptObjectError, naming it, where a
+        segment is damaged.
+
+        >>> run.metrics().collect().columns[:5]
+        ['run_id', 'name', 'kind', 'step', 'time']
+        """
+        from objrun.query.metrics import in_reading_order  # noqa: PLC0415 - polars loads when asked for
+
+        runs = [self._address[1], *(self._descendants(None) if recursive else ())]
+        return in_reading_order(self._points(runs)).lazy()
+
+    def get_metrics(
+        self,
+        name: str | None = None,
+        recursive: bool = False,  # noqa: FBT001, FBT002 - the signature of Azure ML
+        run_type: str | None = None,
+        populate: bool = False,  # noqa: ARG002, FBT001, FBT002 - for files, which runs do not have yet
+    ) -> dict[str, Any]:
+        """Return {metric: value}, or with `recursive` {run id: {metric: value}}.
+
+        A scalar logged once is the value, several times a list: in order of step if all points
+        have one, else as logged. Lists and tables read back as lists. With `name` only that metric;
+        with `recursive` this run and all its descendants (those of `run_type`) that have metrics.
+        Points logged through this handle are seen.
+
+        >>> run.get_metrics("accuracy")
+        {'accuracy': 0.9}
+        """
+        import polars as pl  # noqa: PLC0415 - a worker that logs does not pay for it
+
+        from objrun.query.metrics import in_reading_order, metric_values  # noqa: PLC0415
+
+        runs = [self._address[1], *(self._descendants(run_type) if recursive else ())]
+        points = self._points(runs)
+        if name is not None:
+            points = points.filter(pl.col("name") == name)
+        values = metric_values(in_reading_order(points))
+        return values if recursive else values.get(self._address[1], {})
+
+    def _points(self, runs: list[str]) -> pl.DataFrame:
+        """Return the rows of these runs of this experiment, fetched at once."""
+        import polars as pl  # noqa: PLC0415 - a worker that logs does not pay for it
+
+        from objrun.protocol.live import read_shards  # noqa: PLC0415
+        from objrun.query.metrics import metrics_frame, refuse  # noqa: PLC0415
+
+        self.flush()
+        experiment, run_id = self._address
+        if runs == [run_id]:
+            return metrics_frame(read_shards(self._store, experiment, run_id), refuse)
+        wanted = set(runs)
+        shards = [s for s in read_shards(self._store, experiment) if s.segment.run in wanted]
+        return metrics_frame(shards, refuse).filter(pl.col("run_id").is_in(runs))
+
+    def _descendants(self, run_type: str | None) -> list[str]:
+        """Return the ids of all descendants of a type; `Run` knows them."""
+        raise NotImplementedError

@@ -1,0 +1,72 @@
+"""Open a prefix of a bucket as an objrun store, or make one of it. SPEC section 4."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from objrun import clock
+from objrun.errors import NotAStoreError, NotFoundError, UnsupportedFormatError
+from objrun.format import keys
+from objrun.format.documents import FORMAT, Header, decode_header, encode_header
+from objrun.protocol.settle import insist, put_once
+from objrun.storage import prove
+
+if TYPE_CHECKING:
+    from objrun.storage import Store
+
+
+def open_for_reading(store: Store) -> Header:
+    """Return the header of a store by one GET.
+
+    Raises NotAStoreError where there is none, UnsupportedFormatError where it needs a newer objrun.
+    """
+    try:
+        data = insist(lambda: store.get(keys.HEADER))
+    except NotFoundError:
+        message = f"there is no objrun store at {store.url}: it has no {keys.HEADER}"
+        raise NotAStoreError(message) from None
+    return decode_header(keys.HEADER, data)
+
+
+def open_for_writing(store: Store) -> Header:
+    """Return the header of a store, made here and now if the place is empty.
+
+    Raises NotAStoreError where other files stand there, UnsafeStoreError where the second of two
+    creates is not refused, UnsupportedFormatError where a newer objrun must write.
+    """
+    try:
+        header = open_for_reading(store)
+    except NotAStoreError:
+        _check_empty(store)
+        insist(lambda: prove(store))
+        header = _create(store)
+    else:
+        insist(lambda: prove(store))
+    if header.min_writer > FORMAT:
+        message = f"{store.url} must be written by an objrun of format {header.min_writer}: upgrade"
+        raise UnsupportedFormatError(message)
+    return header
+
+
+def _create(store: Store) -> Header:
+    header = Header(store_id=clock.new_id(), created=clock.now(), write_id=clock.random_hex(16))
+    if put_once(store, keys.HEADER, encode_header(header)):
+        return header
+    return open_for_reading(store)
+
+
+def _check_empty(store: Store) -> None:
+    """Refuse a place with other people's files, without listing them all where there are folders."""
+    found = insist(lambda: store.folders(""))
+    if not found:
+        found = [info.key for info in insist(lambda: store.list(""))]
+    ours = {name for name in found if name.startswith((keys.PROBE, keys.HEADER))}
+    # Another process may have made the store since its header was looked for.
+    if keys.EXPERIMENTS.rstrip("/") in found or len(ours) == len(found):
+        return
+    strangers = ", ".join(sorted(set(found) - ours)[:3])
+    message = (
+        f"{store.url} is not an objrun store and not empty ({strangers}): name an empty folder or "
+        "prefix, or one that holds a store"
+    )
+    raise NotAStoreError(message)

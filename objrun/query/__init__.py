@@ -1,0 +1,1 @@
+"""Queries: what is stored, as polars frames. Everything here may import polars."""

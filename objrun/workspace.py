@@ -1,0 +1,178 @@
+"""A workspace: one store, with its experiments and runs."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from objrun import config
+from objrun.errors import NotAStoreError, UserErrorException
+from objrun.format import keys
+from objrun.format.names import check_run_id
+from objrun.protocol.opening import open_for_reading, open_for_writing
+from objrun.storage import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import polars as pl
+
+    from objrun.experiment import Experiment
+    from objrun.format.documents import Header, RunState, Version
+    from objrun.run import Run
+    from objrun.storage import Store
+
+DEFAULT_URL = "./objrun"
+"""Where a workspace is when neither an URL nor `OBJRUN_URL` is given."""
+
+
+class Workspace:
+    """One objrun store: a folder, or a prefix of a bucket.
+
+    `url` is a path or any fsspec URL (`s3://bucket/prefix`); without one, the environment variable
+    `OBJRUN_URL` counts, else the folder `./objrun`. `storage_options` go to the file system of the
+    URL (for a folder: `durability="none"` switches fsync off). Nothing is read or written before
+    it is needed; a store is made by the first write into an empty place.
+
+    Raises InvalidURLError for an URL that cannot be used.
+
+    >>> Workspace("memory://docs").url
+    'memory://docs'
+    """
+
+    def __init__(
+        self,
+        url: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Name the store; nothing is sent."""
+        given = url if url is not None else os.environ.get("OBJRUN_URL") or DEFAULT_URL
+        self.storage_options = dict(storage_options or {})
+        self._store = connect(given, **self.storage_options)
+        self._read: Header | None = None
+        self._written: Header | None = None
+        self._runs: dict[str, dict[str, Version[RunState]]] = {}
+
+    @property
+    def url(self) -> str:
+        """The URL of the store, without credentials."""
+        return self._store.url
+
+    @property
+    def name(self) -> str:
+        """The last piece of the URL."""
+        return self.url.rstrip("/").rpartition("/")[2]
+
+    @property
+    def store_id(self) -> str:
+        """The random id that the store got when it was made; NotAStoreError if there is none."""
+        self.reading()
+        header = self._read or self._written
+        return header.store_id if header else ""
+
+    @classmethod
+    def create(
+        cls,
+        url: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        *,
+        exist_ok: bool = False,
+    ) -> Workspace:
+        """Make a store now and return it; one that exists is a UserErrorException or `exist_ok`.
+
+        >>> Workspace.create("memory://made").name
+        'made'
+        """
+        workspace = cls(url, storage_options)
+        try:
+            workspace.reading()
+        except NotAStoreError:
+            pass
+        else:
+            if not exist_ok:
+                message = f"there is a store at {workspace.url}: use Workspace.get or exist_ok=True"
+                raise UserErrorException(message)
+        workspace.writing()
+        return workspace
+
+    @classmethod
+    def get(
+        cls,
+        url: str | os.PathLike[str] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Workspace:
+        """Return the store at `url`; NotAStoreError if there is none."""
+        workspace = cls(url, storage_options)
+        workspace.reading()
+        return workspace
+
+    @classmethod
+    def from_config(cls, path: str | Path | None = None) -> Workspace:
+        """Return the workspace of the configuration at `path`, or of the nearest one above.
+
+        Raises UserErrorException where there is none or it is damaged.
+        """
+        found = config.read_config(config.find_config(path))
+        return cls(found["url"], found.get("storage_options"))
+
+    def write_config(self, path: str | Path = ".", file_name: str = "config.json") -> None:
+        """Write `<path>/.objrun/<file_name>`, for `from_config`; `path` must exist.
+
+        Storage options are not written, because they may hold secrets.
+        """
+        config.write_config(path, file_name, {"url": self.url})
+
+    def reading(self) -> Store:
+        """Return the store for reading; NotAStoreError if there is none. One GET, once."""
+        if self._read is None and self._written is None:
+            self._read = open_for_reading(self._store)
+        return self._store
+
+    def writing(self) -> Store:
+        """Return the store for writing, made if the place is empty. Two or three requests, once."""
+        if self._written is None:
+            self._written = open_for_writing(self._store)
+        return self._store
+
+    @property
+    def experiments(self) -> dict[str, Experiment]:
+        """The active experiments by name, sorted. One LIST, and one LIST and GET for each."""
+        from objrun.experiment import Experiment  # noqa: PLC0415 - each names the other
+
+        return {experiment.name: experiment for experiment in Experiment.list(self)}
+
+    def experiment_names(self) -> list[str]:
+        """Return the names of all experiments that ever existed, sorted, by one LIST."""
+        from objrun.experiment import full_name  # noqa: PLC0415 - each names the other
+
+        store = self.reading()
+        pieces = store.folders(keys.EXPERIMENTS)
+        return sorted(keys.decode_name(piece) or full_name(store, piece) for piece in pieces)
+
+    def get_run(self, run_id: str) -> Run:
+        """Return the run with this id, of whatever experiment; RunNotFoundError if there is none.
+
+        >>> ws = Workspace("memory://docs")
+        >>> from objrun import Experiment
+        >>> run = Experiment(ws, "docs").start_logging()
+        >>> ws.get_run(run.id).number == run.number
+        True
+        """
+        from objrun.run import Run  # noqa: PLC0415 - each names the other
+
+        return Run.get(self, check_run_id(run_id))
+
+    def runs(self, columns: Sequence[str] = ()) -> pl.LazyFrame:
+        """Return all runs of all experiments as a frame; see `Experiment.runs`."""
+        from objrun.query.listing import all_runs  # noqa: PLC0415 - polars loads when asked for
+
+        return all_runs(self.reading(), self.experiment_names(), self._runs, columns).lazy()
+
+    def known_runs(self, experiment: str) -> dict[str, Version[RunState]]:
+        """Return the versions of an experiment's runs read so far: versions never change."""
+        return self._runs.setdefault(experiment, {})
+
+    def __repr__(self) -> str:
+        """Look like the call that makes it."""
+        return f"Workspace({self.url!r})"
