@@ -316,8 +316,9 @@ class Experiment:
 
         Columns: `objrun.query.metrics.SCHEMA`. A damaged segment is left out with a warning.
 
-        >>> Experiment(ws, "digits").metrics().collect().height
-        1
+        >>> run.flush()
+        >>> Experiment(ws, "digits").metrics().collect()["name"].to_list()
+        ['accuracy']
         """
         from objrun.protocol.live import read_shards  # noqa: PLC0415 - only when reading
         from objrun.query.metrics import in_reading_order, leave_out, metrics_frame  # noqa: PLC0415
