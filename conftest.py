@@ -1,4 +1,4 @@
-"""What doctests find under the names `ws` and `run`: a workspace in memory and a run of its experiment `digits`."""
+"""What doctests find as `ws` and `run`: a workspace in memory, and a run in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def doctest_names(request: pytest.FixtureRequest, doctest_namespace: dict[str, A
     """Give each doctest its own workspace with one run, tagged `model`."""
     if type(request.node).__name__ != "DoctestItem":
         return
-    from objrun import Experiment, Workspace  # noqa: PLC0415 - only doctests of these layers need it
+    from objrun import Experiment, Workspace
 
     ws = Workspace(f"memory://doctest-{next(_numbers)}")
     run = Experiment(ws, "digits").start_logging(tags={"model": "cnn"})

@@ -1,4 +1,4 @@
-"""What people and programs note about a run: names, tags, parameters, properties, and their history."""
+"""What is noted about a run: names, tags, parameters, properties, and their history."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class RunAnnotations:
         >>> [entry["version"] for entry in run.history()][:2]
         [1, 2]
         """
-        from objrun.run_list import history  # noqa: PLC0415 - rarely asked for
+        from objrun.run_list import history
 
         self._chain.refresh()
         return history(self._chain)

@@ -14,7 +14,7 @@ PLACES: Final = (
     "aml_config/config.json",
     "config.json",
 )
-"""Where a configuration is looked for in a folder, first to last; each place in all parents first."""
+"""Where a configuration is looked for, first to last; each place in all parents first."""
 
 
 def find_config(path: str | Path | None = None) -> Path:

@@ -58,7 +58,7 @@ class SubmittedRun(Run):
         self,
         error_details: str | BaseException | None = None,
         error_code: str | None = None,
-        _set_status: bool = True,  # noqa: FBT001, FBT002 - the signature of Azure ML
+        _set_status: bool = True,
     ) -> None:
         """Make all metrics durable; the status and error are the launcher's."""
         super().fail(error_details, error_code, _set_status=False)
@@ -155,7 +155,7 @@ class OfflineRun:
         self,
         error_details: str | BaseException | None = None,
         error_code: str | None = None,
-        _set_status: bool = True,  # noqa: FBT001, FBT002 - the signature of Azure ML
+        _set_status: bool = True,
     ) -> None:
         """Print the error."""
         print(f"Error code: {error_code}\nError details: {error_details}")

@@ -148,7 +148,7 @@ def to_text(value: Any, what: str) -> str | None:
 def _python_value(value: Any) -> Any:
     """Return the Python value of a 0-d array, tensor or numpy scalar; anything else as it is."""
     item = getattr(value, "item", None)
-    if item is None or getattr(value, "shape", None) != () and not hasattr(value, "dtype"):
+    if item is None or (getattr(value, "shape", None) != () and not hasattr(value, "dtype")):
         return value
     if getattr(value, "shape", ()) != ():
         return value

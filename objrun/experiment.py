@@ -61,8 +61,8 @@ class Experiment:
         self,
         name: str | None = None,
         run_id: str | None = None,
-        outputs: Any = None,  # noqa: ARG002 - files are not captured yet
-        snapshot_directory: str | None = ".",  # noqa: ARG002 - snapshots are not taken yet
+        outputs: Any = None,
+        snapshot_directory: str | None = ".",
         display_name: str | None = None,
         description: str | None = None,
         tags: Mapping[str, Any] | None = None,
@@ -89,8 +89,8 @@ class Experiment:
         )
 
     def start_run(self, start: life.Start) -> Run:
-        """Start a run from what is known of it: three PUTs, and a LIST for the first of a process."""
-        from objrun.run import Run  # noqa: PLC0415 - each names the other
+        """Start a run from what is known of it: three PUTs, and a LIST in a new process."""
+        from objrun.run import Run
 
         run_id = clock.new_id() if start.run_id is None else check_run_id(start.run_id)
         store = self.workspace.writing()
@@ -137,7 +137,7 @@ class Experiment:
             if not self._listed:
                 self._listed = last_version(store, _scheme(self.name)) or self._create(store)
             # An experiment of one version is as it was made: active.
-            if self._listed > 1 and self._opened().lifecycle == "deleted":
+            if self._listed > 1 and self.state().lifecycle == "deleted":
                 message = f"experiment {self.name!r} is deleted: choose another name"
                 raise UserErrorException(message)
 
@@ -148,8 +148,8 @@ class Experiment:
             self._chain = Chain(store, _scheme(self.name), version)
         return 1
 
-    def _opened(self) -> ExperimentState:
-        """Return the state this handle knows, read or made at first use."""
+    def state(self) -> ExperimentState:
+        """Return all that this handle knows last of the experiment, read or made at first use."""
         with self._lock:
             if self._chain is None:
                 store = self.workspace.reading()
@@ -159,12 +159,13 @@ class Experiment:
                     self._chain = Chain(store, _scheme(self.name), version)
                 else:
                     self._make_sure()
-                    return self._opened()
+                    return self.state()
             return self._chain.state
 
-    def _commit(self, change: Any) -> ExperimentState:
+    def commit(self, change: Any) -> ExperimentState:
+        """Apply an update of `objrun.protocol.updates` and return the state after it."""
         self._make_sure()
-        self._opened()
+        self.state()
         if self._chain is None:
             raise AssertionError
         return self._chain.commit(change)
@@ -172,30 +173,30 @@ class Experiment:
     @property
     def id(self) -> str:
         """The random id that the experiment got when it was made."""
-        return self._opened().experiment_id
+        return self.state().experiment_id
 
     @property
     def tags(self) -> dict[str, str | None]:
         """The tags that this handle knows last; `refresh()` reads them again."""
-        return dict(self._opened().tags)
+        return dict(self.state().tags)
 
     @property
     def description(self) -> str | None:
         """What the experiment is about; assign to change it."""
-        return self._opened().description
+        return self.state().description
 
     @description.setter
     def description(self, text: str | None) -> None:
-        self._commit(Describe({"description": text}))
+        self.commit(Describe({"description": text}))
 
     @property
     def archived_time(self) -> datetime | None:
         """When it was archived, None if it is active."""
-        return self._opened().archived
+        return self.state().archived
 
     def refresh(self) -> None:
         """Read again what other processes have changed."""
-        self._opened()
+        self.state()
         if self._chain is not None:
             self._chain.refresh()
 
@@ -208,23 +209,23 @@ class Experiment:
 
         >>> Experiment(ws, "digits").set_tags({"team": "vision"})
         """
-        self._commit(SetTags(life.tag_texts(tags)))
+        self.commit(SetTags(life.tag_texts(tags)))
 
     def remove_tags(self, tags: Iterable[str] | str) -> dict[str, str | None]:
         """Remove tags and return those that are left; unknown keys are ignored."""
         names = (tags,) if isinstance(tags, str) else tuple(tags)
-        return dict(self._commit(RemoveTags(tuple(check_key(key, "tag") for key in names))).tags)
+        return dict(self.commit(RemoveTags(tuple(check_key(key, "tag") for key in names))).tags)
 
     def archive(self) -> None:
         """Hide the experiment from listings; its runs stay readable, and logging goes on."""
-        self._commit(SetLifecycle("archived", clock.now()))
+        self.commit(SetLifecycle("archived", clock.now()))
 
     def reactivate(self, new_name: str | None = None) -> None:
         """Show an archived experiment again; it keeps its name, so `new_name` is refused."""
         if new_name is not None:
             message = "an experiment keeps its name: call reactivate() without new_name"
             raise UserErrorException(message)
-        self._commit(SetLifecycle("active", clock.now()))
+        self.commit(SetLifecycle("active", clock.now()))
 
     @staticmethod
     def delete(workspace: Workspace, experiment_id: str) -> None:
@@ -240,7 +241,7 @@ class Experiment:
                         f"experiment {experiment.name!r} has runs: only empty ones are deleted"
                     )
                     raise UserErrorException(message)
-                experiment._commit(SetLifecycle("deleted", clock.now()))
+                experiment.commit(SetLifecycle("deleted", clock.now()))
                 return
         message = f"there is no experiment {experiment_id!r} in {workspace.url}"
         raise ExperimentNotFoundError(message)
@@ -257,7 +258,7 @@ class Experiment:
         >>> [experiment.name for experiment in Experiment.list(ws)]
         ['digits']
         """
-        from objrun.query.filters import check_filter, matches  # noqa: PLC0415 - only when listing
+        from objrun.query.filters import check_filter, matches
 
         check_filter("tags", tags)
         if view_type not in VIEWS:
@@ -269,8 +270,8 @@ class Experiment:
             experiment
             for experiment in found
             if experiment.exists()
-            and experiment._opened().lifecycle in VIEWS[view_type]
-            and matches(experiment._opened().tags, tags)
+            and experiment.state().lifecycle in VIEWS[view_type]
+            and matches(experiment.state().tags, tags)
         ]
 
     def exists(self) -> bool:
@@ -281,10 +282,10 @@ class Experiment:
 
     def get_runs(
         self,
-        type: str | None = None,  # noqa: A002 - the signature of Azure ML
+        type: str | None = None,
         tags: Filter = None,
         properties: Filter = None,
-        include_children: bool = False,  # noqa: FBT001, FBT002 - the signature of Azure ML
+        include_children: bool = False,
         status: str | None = None,
         where: pl.Expr | None = None,
     ) -> RunList:
@@ -293,7 +294,7 @@ class Experiment:
         >>> len(Experiment(ws, "digits").get_runs(tags="model"))
         1
         """
-        from objrun.run import Run  # noqa: PLC0415 - each names the other
+        from objrun.run import Run
 
         return Run.list(self, type, tags, properties, status, include_children, where)
 
@@ -306,7 +307,7 @@ class Experiment:
         >>> Experiment(ws, "digits").runs(["tags.model"]).collect()["tags.model"].to_list()
         ['cnn']
         """
-        from objrun.query.listing import all_runs  # noqa: PLC0415 - polars loads when asked for
+        from objrun.query.listing import all_runs
 
         known = {self.name: self.workspace.known_runs(self.name)}
         return all_runs(self.workspace.reading(), [self.name], known, columns).lazy()
@@ -320,8 +321,8 @@ class Experiment:
         >>> Experiment(ws, "digits").metrics().collect()["name"].to_list()
         ['accuracy']
         """
-        from objrun.protocol.live import read_shards  # noqa: PLC0415 - only when reading
-        from objrun.query.metrics import in_reading_order, leave_out, metrics_frame  # noqa: PLC0415
+        from objrun.protocol.live import read_shards
+        from objrun.query.metrics import in_reading_order, leave_out, metrics_frame
 
         shards = read_shards(self.workspace.reading(), self.name)
         return in_reading_order(metrics_frame(shards, leave_out)).lazy()

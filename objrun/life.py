@@ -15,13 +15,13 @@ from objrun.errors import (
     UserErrorException,
 )
 from objrun.format.checking import format_time
-from objrun.format.documents import TERMINAL, RunState
 from objrun.format.names import check_key
 from objrun.protocol.updates import SetStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from objrun.format.documents import RunState
     from objrun.protocol.chain import Chain
 
 DEFAULT_ERROR = "UserError"

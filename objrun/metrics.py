@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from array import array
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun.clock import seconds
 from objrun.conversion import LARGEST_STEP, to_list, to_logged_scalar, to_row, to_step, to_table
-from objrun.errors import MetricDroppedWarning, UserErrorException
+from objrun.errors import MetricDroppedWarning
 from objrun.format.names import check_key
 from objrun.format.values import dumps, to_point
 from objrun.protocol.buffer import CROWDED, Cell
@@ -125,7 +124,7 @@ class RunMetrics:
 
         >>> run.log_batch("signal", [0.1, 0.2, 0.3], steps=[0, 1, 2])
         """
-        from objrun.batches import batch_table  # noqa: PLC0415 - a worker without batches is lighter
+        from objrun.batches import batch_table
 
         table = batch_table(check_key(name, "metric"), values, steps, times)
         if not table.num_rows:
@@ -167,7 +166,7 @@ class RunMetrics:
         message = f"metric {name!r}: {what} is not kept"
         warnings.warn(message, MetricDroppedWarning, stacklevel=3)
 
-    def metrics(self, recursive: bool = False) -> pl.LazyFrame:  # noqa: FBT001, FBT002 - as in get_metrics
+    def metrics(self, recursive: bool = False) -> pl.LazyFrame:
         """Return the points of this run, and of all its descendants, as a LazyFrame.
 
         Columns and types: `objrun.query.metrics.SCHEMA`; metric by metric in reading order. Points
@@ -177,7 +176,7 @@ class RunMetrics:
         >>> run.metrics().collect().columns[:5]
         ['run_id', 'name', 'kind', 'step', 'time']
         """
-        from objrun.query.metrics import in_reading_order  # noqa: PLC0415 - polars loads when asked for
+        from objrun.query.metrics import in_reading_order
 
         runs = [self._address[1], *(self._descendants(None) if recursive else ())]
         return in_reading_order(self._points(runs)).lazy()
@@ -185,9 +184,9 @@ class RunMetrics:
     def get_metrics(
         self,
         name: str | None = None,
-        recursive: bool = False,  # noqa: FBT001, FBT002 - the signature of Azure ML
+        recursive: bool = False,
         run_type: str | None = None,
-        populate: bool = False,  # noqa: ARG002, FBT001, FBT002 - for files, which runs do not have yet
+        populate: bool = False,
     ) -> dict[str, Any]:
         """Return {metric: value}, or with `recursive` {run id: {metric: value}}.
 
@@ -199,9 +198,9 @@ class RunMetrics:
         >>> run.get_metrics("accuracy")
         {'accuracy': 0.9}
         """
-        import polars as pl  # noqa: PLC0415 - a worker that logs does not pay for it
+        import polars as pl
 
-        from objrun.query.metrics import in_reading_order, metric_values  # noqa: PLC0415
+        from objrun.query.metrics import in_reading_order, metric_values
 
         runs = [self._address[1], *(self._descendants(run_type) if recursive else ())]
         points = self._points(runs)
@@ -212,10 +211,10 @@ class RunMetrics:
 
     def _points(self, runs: list[str]) -> pl.DataFrame:
         """Return the rows of these runs of this experiment, fetched at once."""
-        import polars as pl  # noqa: PLC0415 - a worker that logs does not pay for it
+        import polars as pl
 
-        from objrun.protocol.live import read_shards  # noqa: PLC0415
-        from objrun.query.metrics import metrics_frame, refuse  # noqa: PLC0415
+        from objrun.protocol.live import read_shards
+        from objrun.query.metrics import metrics_frame, refuse
 
         self.flush()
         experiment, run_id = self._address

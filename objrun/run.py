@@ -58,7 +58,7 @@ class Run(RunMetrics, RunAnnotations):
     def of_version(cls, experiment: Experiment, version: Version[RunState]) -> Run:
         """Return the run that a version belongs to, made by the provider of its type if any."""
         run = cls.__new__(cls)
-        run._open(experiment, version)
+        run._open(experiment, version)  # noqa: SLF001 - the other constructor of this class
         run_type = run.type
         factory = cls._factories.get(run_type) if run_type else None
         return factory(experiment, run) if factory else run
@@ -115,7 +115,7 @@ class Run(RunMetrics, RunAnnotations):
         >>> Run.get(ws, run.id).number == run.number
         True
         """
-        from objrun.experiment import Experiment  # noqa: PLC0415 - each names the other
+        from objrun.experiment import Experiment
 
         version = find_version(workspace, check_run_id(run_id))
         if version.state is None:
@@ -125,11 +125,11 @@ class Run(RunMetrics, RunAnnotations):
     @staticmethod
     def list(
         experiment: Experiment,
-        type: str | None = None,  # noqa: A002 - the signature of Azure ML
+        type: str | None = None,
         tags: Filter = None,
         properties: Filter = None,
         status: str | None = None,
-        include_children: bool = False,  # noqa: FBT001, FBT002 - the signature of Azure ML
+        include_children: bool = False,
         where: pl.Expr | None = None,
     ) -> RunList:
         """Return the runs of an experiment that pass all filters, newest first.
@@ -142,8 +142,8 @@ class Run(RunMetrics, RunAnnotations):
         >>> [r.number for r in Run.list(run.experiment, tags={"model": "cnn"})]
         [1]
         """
-        from objrun.query.filters import run_filter  # noqa: PLC0415 - polars loads when asked for
-        from objrun.run_list import list_runs  # noqa: PLC0415
+        from objrun.query.filters import run_filter
+        from objrun.run_list import list_runs
 
         passes = run_filter(type=type, tags=tags, properties=properties, status=status)
 
@@ -154,10 +154,10 @@ class Run(RunMetrics, RunAnnotations):
 
     def get_children(
         self,
-        recursive: bool = False,  # noqa: FBT001, FBT002 - the signature of Azure ML
+        recursive: bool = False,
         tags: Filter = None,
         properties: Filter = None,
-        type: str | None = None,  # noqa: A002
+        type: str | None = None,
         status: str | None = None,
         where: pl.Expr | None = None,
     ) -> RunList:
@@ -166,8 +166,8 @@ class Run(RunMetrics, RunAnnotations):
         >>> len(run.get_children())
         0
         """
-        from objrun.query.filters import run_filter  # noqa: PLC0415 - polars loads when asked for
-        from objrun.run_list import descendants, list_runs  # noqa: PLC0415
+        from objrun.query.filters import run_filter
+        from objrun.run_list import descendants, list_runs
 
         passes = run_filter(type=type, tags=tags, properties=properties, status=status)
         below = descendants(self._experiment, self._chain.state) if recursive else set()
@@ -183,14 +183,14 @@ class Run(RunMetrics, RunAnnotations):
 
     @classmethod
     def add_type_provider(cls, runtype: str, run_factory: Factory) -> None:
-        """Have runs of a type made by `run_factory(experiment, run)`; once a type, else ValueError."""
+        """Have runs of a type made by `run_factory(experiment, run)`; twice is a ValueError."""
         if runtype in cls._factories:
             message = f"run type {runtype!r} already has a provider"
             raise UserErrorException(message)
         cls._factories[runtype] = run_factory
 
     @staticmethod
-    def get_context(allow_offline: bool = True) -> Any:  # noqa: FBT001, FBT002 - as in Azure ML
+    def get_context(allow_offline: bool = True) -> Any:
         """Return the run that this process was started for, else an offline run that prints.
 
         A launcher sets `OBJRUN_RUN_ID` and `OBJRUN_URL`. Raises RunEnvironmentException where
@@ -199,14 +199,14 @@ class Run(RunMetrics, RunAnnotations):
         >>> Run.get_context().id[:10]
         'OfflineRun'
         """
-        from objrun.context import get_context  # noqa: PLC0415 - only scripts of a launcher need it
+        from objrun.context import get_context
 
         return get_context(allow_offline=allow_offline)
 
     @staticmethod
     def get_submitted_run() -> Any:
         """Return the run that this process was started for; use `get_context` in new code."""
-        from objrun.context import get_context  # noqa: PLC0415
+        from objrun.context import get_context
 
         return get_context(allow_offline=False)
 
@@ -291,7 +291,7 @@ class Run(RunMetrics, RunAnnotations):
         self,
         error_details: str | BaseException | None = None,
         error_code: str | None = None,
-        _set_status: bool = True,  # noqa: FBT001, FBT002 - the signature of Azure ML
+        _set_status: bool = True,
     ) -> None:
         """Make all metrics durable, then set the status to Failed and keep the error.
 
@@ -322,9 +322,9 @@ class Run(RunMetrics, RunAnnotations):
 
     def wait_for_completion(
         self,
-        show_output: bool = False,  # noqa: FBT001, FBT002 - the signature of Azure ML
-        wait_post_processing: bool = False,  # noqa: FBT001, FBT002
-        raise_on_error: bool = True,  # noqa: FBT001, FBT002
+        show_output: bool = False,
+        wait_post_processing: bool = False,
+        raise_on_error: bool = True,
     ) -> dict[str, Any]:
         """Return `get_details()` when the run has ended; a failed one raises, if `raise_on_error`.
 
@@ -368,7 +368,7 @@ class Run(RunMetrics, RunAnnotations):
 
     def _repr_html_(self) -> str:
         """Show a one-row table in a notebook."""
-        from objrun.run_list import html_table  # noqa: PLC0415 - only in notebooks
+        from objrun.run_list import html_table
 
         return html_table([self._chain.state])
 

@@ -138,13 +138,13 @@ class Workspace:
     @property
     def experiments(self) -> dict[str, Experiment]:
         """The active experiments by name, sorted. One LIST, and one LIST and GET for each."""
-        from objrun.experiment import Experiment  # noqa: PLC0415 - each names the other
+        from objrun.experiment import Experiment
 
         return {experiment.name: experiment for experiment in Experiment.list(self)}
 
     def experiment_names(self) -> list[str]:
         """Return the names of all experiments that ever existed, sorted, by one LIST."""
-        from objrun.experiment import full_name  # noqa: PLC0415 - each names the other
+        from objrun.experiment import full_name
 
         store = self.reading()
         pieces = store.folders(keys.EXPERIMENTS)
@@ -159,13 +159,13 @@ class Workspace:
         >>> ws.get_run(run.id).number == run.number
         True
         """
-        from objrun.run import Run  # noqa: PLC0415 - each names the other
+        from objrun.run import Run
 
         return Run.get(self, check_run_id(run_id))
 
     def runs(self, columns: Sequence[str] = ()) -> pl.LazyFrame:
         """Return all runs of all experiments as a frame; see `Experiment.runs`."""
-        from objrun.query.listing import all_runs  # noqa: PLC0415 - polars loads when asked for
+        from objrun.query.listing import all_runs
 
         return all_runs(self.reading(), self.experiment_names(), self._runs, columns).lazy()
 

@@ -119,7 +119,7 @@ class Chain(Generic[S]):
         renew_after_fork(self)
 
     def forked(self) -> None:
-        """Have a new lock in a forked child: the parent's may be held by a thread that is not here."""
+        """Have a new lock in a forked child: the parent's may be held by a thread left there."""
         self._lock = threading.RLock()
 
     @property
@@ -132,7 +132,7 @@ class Chain(Generic[S]):
         return state
 
     def refresh(self) -> S:
-        """Read forward to the last version there is and return its state: one GET if none is new."""
+        """Read forward to the last version and return its state: one GET if none is new."""
         with self._lock:
             while True:
                 try:

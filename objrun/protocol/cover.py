@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from objrun.format.keys import SegmentKey
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from objrun.format.keys import SegmentKey
 
 
 class Piece(NamedTuple):

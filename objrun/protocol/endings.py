@@ -89,7 +89,7 @@ def finish() -> None:
         try:
             thing.flush(max(0.0, deadline - clock.monotonic()))
         except ObjrunError as error:
-            _log.error("metrics were lost at exit: %s", error.message)  # noqa: TRY400 - no traceback
+            _log.error("metrics were lost at exit: %s", error.message)
         finally:
             thing.stop()
 

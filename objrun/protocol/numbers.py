@@ -44,7 +44,7 @@ class Numbers:
         renew_after_fork(self)
 
     def forked(self) -> None:
-        """Begin anew in a forked child: the parent goes on with the next number, the child lists."""
+        """Begin anew in a forked child, with a LIST: the next number is the parent's."""
         self._lock = threading.Lock()
         self._next: int | None = None
 

@@ -56,7 +56,7 @@ def _create(store: Store) -> Header:
 
 
 def _check_empty(store: Store) -> None:
-    """Refuse a place with other people's files, without listing them all where there are folders."""
+    """Refuse a place with other people's files; where it has folders they are not all listed."""
     found = insist(lambda: store.folders(""))
     if not found:
         found = [info.key for info in insist(lambda: store.list(""))]

@@ -164,13 +164,13 @@ def _join(pieces: list[dict[str, Any]]) -> dict[str, list[Any]]:
         columns = {name: c if isinstance(c, list) else [c] for name, c in piece.items()}
         length = max(map(len, columns.values()), default=0)
         for name, cells in joined.items():
-            cells += columns.get(name, [None] * length)
+            cells.extend(columns.get(name, [None] * length))
     return joined
 
 
 def leave_out(error: CorruptObjectError) -> None:
     """Warn that a damaged object is left out of an answer about many runs."""
-    import warnings  # noqa: PLC0415 - only when something is damaged
+    import warnings
 
     warnings.warn(f"{error.message}: left out", CorruptObjectWarning, stacklevel=2)
 
