@@ -44,8 +44,10 @@ PARTS = {
     "api": Part(
         "errors clock format storage protocol",
         "orjson pyarrow",
-        "api query matplotlib numpy pandas polars",
+        "api run_list query matplotlib numpy pandas polars",
     ),
+    # Of L4 too, for those who ask: loaded by the first list of runs.
+    "run_list": Part("errors clock format storage protocol query api"),
     "objrun": Part("errors", "", "api"),
     # L5
     "cli": Part(

@@ -20,6 +20,7 @@ TOP = {
     "Makefile",
     "README.md",
     "benchmarks",
+    "conftest.py",
     "docs",
     "layout",
     "objrun",
