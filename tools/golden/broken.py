@@ -95,7 +95,7 @@ def _edited(
 
 def _plain(name: str, shows: str, data: bytes, code: str, *, seen: bool = False) -> Broken:
     return Broken(
-        name, shows, "4.1", "run", _KEYS["run"], data, ((code, "$"),), seen_by_schema=seen
+        name, shows, "5.1", "run", _KEYS["run"], data, ((code, "$"),), seen_by_schema=seen
     )
 
 
@@ -134,111 +134,112 @@ def _documents() -> Iterator[Broken]:
     yield _plain("json_nan", "NaN is no JSON", nan, "json_syntax")
     yield _plain("json_array", "an array, not an object", b"[]\n", "wrong_type", seen=True)
     yield _edited(
-        "format_missing", "no format", "5.1", "number", _without("format"),
+        "format_missing", "no format", "5.2", "number", _without("format"),
         ("missing_field", "$.format"),
     )  # fmt: skip
     yield _edited(
-        "format_text", "format is text", "5.1", "number", _top(format="1"),
+        "format_text", "format is text", "5.2", "number", _top(format="1"),
         ("wrong_type", "$.format"),
     )  # fmt: skip
     yield _edited(
-        "format_zero", "format is 0", "5.1", "number", _top(format=0), ("out_of_range", "$.format")
+        "format_zero", "format is 0", "5.2", "number", _top(format=0), ("out_of_range", "$.format")
     )
     yield _edited(
-        "format_newer", "format is 2: nothing else of it is judged", "11.1", "run",
+        "format_newer", "format is 2: nothing else of it is judged", "4.3", "run",
         _top(format=2, version="a"), (NEWER, None),
     )  # fmt: skip
     yield _edited(
-        "header_needs_reader", "min_reader is 2", "11.1", "header", _top(min_reader=2),
+        "header_needs_reader", "min_reader is 2", "4.3", "header", _top(min_reader=2),
         (NEWER, None), seen=False,
     )  # fmt: skip
     yield _edited(
-        "header_needs_feature", "an unknown feature", "11.1", "header", _top(features=["x"]),
+        "header_needs_feature", "an unknown feature", "4.3", "header", _top(features=["x"]),
         (NEWER, None), seen=False,
     )  # fmt: skip
     yield _edited(
-        "header_features", "features hold a number", "5.2", "header", _top(features=["x", 1]),
+        "header_features", "features hold a number", "5.3", "header", _top(features=["x", 1]),
         ("wrong_type", "$.features"),
     )  # fmt: skip
     yield _edited(
-        "header_store_id", "no store id", "5.2", "header", _without("store_id"),
+        "header_store_id", "no store id", "5.3", "header", _without("store_id"),
         ("missing_field", "$.store_id"),
     )  # fmt: skip
     yield _edited(
-        "number_of_another", "claim 1 under the key of 2", "5.3", "number", _top(),
+        "number_of_another", "claim 1 under the key of 2", "5.4", "number", _top(),
         ("key_mismatch", "$.number"), key=keys.number("digits", 2),
     )  # fmt: skip
     yield _edited(
-        "number_run_id", "a run id that leaves its folder", "5.3", "number", _top(run_id="../r"),
+        "number_run_id", "a run id that leaves its folder", "5.4", "number", _top(run_id="../r"),
         ("bad_name", "$.run_id"),
     )  # fmt: skip
     yield _edited(
-        "number_fraction", "the number has a fraction", "4.2", "number", _top(number=1.0),
+        "number_fraction", "the number has a fraction", "5.1", "number", _top(number=1.0),
         ("wrong_type", "$.number"), seen=False,
     )  # fmt: skip
     yield _edited(
-        "property_of_another", "a property under the key of another", "5.4", "property",
+        "property_of_another", "a property under the key of another", "5.5", "property",
         _top(key="q"), ("key_mismatch", "$.key"),
     )  # fmt: skip
     yield _edited(
-        "property_value", "the value is a number", "5.4", "property", _top(value=1),
+        "property_value", "the value is a number", "5.5", "property", _top(value=1),
         ("wrong_type", "$.value"),
     )  # fmt: skip
     yield _edited(
-        "run_version", "version 1 under the key of 2", "5.5", "run", _top(),
+        "run_version", "version 1 under the key of 2", "5.6", "run", _top(),
         ("key_mismatch", "$.version"), key=keys.run_state("r1", 2),
     )  # fmt: skip
     yield _edited(
-        "run_of_another", "the state of r1 under the key of r2", "5.5", "run", _top(),
+        "run_of_another", "the state of r1 under the key of r2", "5.6", "run", _top(),
         ("key_mismatch", "$.state"), key=keys.run_state("r2", 1),
     )  # fmt: skip
     yield _edited(
-        "run_no_base", "neither state nor base", "5.5", "run", _top(state=None),
+        "run_no_base", "neither state nor base", "5.6", "run", _top(state=None),
         ("missing_field", "$.base"), seen=True,
     )  # fmt: skip
     yield _edited(
-        "run_base_ahead", "the base is the version itself", "5.5", "run", _top(state=None, base=1),
+        "run_base_ahead", "the base is the version itself", "5.6", "run", _top(state=None, base=1),
         ("out_of_range", "$.base"), seen=False,
     )  # fmt: skip
     yield _edited(
-        "run_status", "a status that is none", "5.5", "run", _state(status="Done"),
+        "run_status", "a status that is none", "5.7", "run", _state(status="Done"),
         ("unknown_value", "$.state.status"),
     )  # fmt: skip
     yield _edited(
-        "run_status_empty", "an empty status", "5.5", "run", _state(status=""),
+        "run_status_empty", "an empty status", "5.7", "run", _state(status=""),
         ("unknown_value", "$.state.status"),
     )  # fmt: skip
     yield _edited(
-        "run_time", "a time without microseconds", "4.4", "run",
+        "run_time", "a time without microseconds", "5.2", "run",
         _state(created="2026-01-31T12:00:00Z"), ("bad_timestamp", "$.state.created"),
     )  # fmt: skip
     yield _edited(
-        "run_time_empty", "an empty time", "4.4", "run", _state(started=""),
+        "run_time_empty", "an empty time", "5.2", "run", _state(started=""),
         ("bad_timestamp", "$.state.started"),
     )  # fmt: skip
     yield _edited(
-        "run_time_no_day", "30 February", "4.4", "run",
+        "run_time_no_day", "30 February", "5.2", "run",
         _state(ended="2026-02-30T12:00:00.000000Z"), ("bad_timestamp", "$.state.ended"), seen=False,
     )  # fmt: skip
     yield _edited(
-        "run_tag", "a tag that is a number", "5.5", "run", _state(tags={"a": 1, "b": None}),
+        "run_tag", "a tag that is a number", "5.7", "run", _state(tags={"a": 1, "b": None}),
         ("wrong_type", "$.state.tags.a"),
     )  # fmt: skip
     yield _edited(
-        "run_param", "params that are no scalars", "4.3", "run",
+        "run_param", "params that are no scalars", "6.1", "run",
         _state(params={"a": [1], "b": {"float": "nan"}, "c": {"int": "1.0"}, "d": {"float": []}}),
         *(("wrong_type", f"$.state.params.{name}") for name in "abcd"),
     )  # fmt: skip
     yield _edited(
-        "run_null", "null where a value must be", "5.1", "run",
-        _state(properties=None, run_id=None), ("wrong_type", "$.state.properties"), ("wrong_type", "$.state.run_id"),
+        "run_null", "null where a value must be", "5.2", "run",
+        _state(properties=None, run_id=None), ("wrong_type", "$.state.properties"),
+        ("wrong_type", "$.state.run_id"),
     )  # fmt: skip
     yield _edited(
-        "run_parent", "the parent's id is none", "5.5", "run", _state(parent_run_id=".."),
+        "run_parent", "the parent's id is none", "5.7", "run", _state(parent_run_id=".."),
         ("bad_name", "$.state.parent_run_id"),
     )  # fmt: skip
     yield _edited(
-        "run_state_array", "the state is an array", "5.5", "run", _top(state=[]),
+        "run_state_array", "the state is an array", "5.6", "run", _top(state=[]),
         ("missing_field", "$.base"), ("wrong_type", "$.state"),
     )  # fmt: skip
     yield _edited(
@@ -250,11 +251,11 @@ def _documents() -> Iterator[Broken]:
         key=keys.run_state("r1", 5),
     )  # fmt: skip
     yield _edited(
-        "experiment_lifecycle", "a lifecycle that is none", "5.6", "experiment",
+        "experiment_lifecycle", "a lifecycle that is none", "5.8", "experiment",
         _state(lifecycle="gone"), ("unknown_value", "$.state.lifecycle"),
     )  # fmt: skip
     yield _edited(
-        "experiment_of_another", "the state of another experiment", "5.6", "experiment",
+        "experiment_of_another", "the state of another experiment", "5.8", "experiment",
         _state(name="Digits"), ("key_mismatch", "$.state"),
     )  # fmt: skip
 
@@ -267,7 +268,7 @@ def _segments() -> Iterator[Broken]:
         name: str, shows: str, data: bytes, code: str, place: str = "$", rows: int = 4
     ) -> Broken:
         key = keys.segment("digits", "r1", WRITER, 0, rows)
-        return Broken(name, shows, "6.1", "segment", key, data, ((code, place),))
+        return Broken(name, shows, "6.2", "segment", key, data, ((code, place),))
 
     def column(name: str, values: pa.Array) -> bytes:
         return _parquet(rows.set_column(rows.schema.get_field_index(name), name, values))
