@@ -148,19 +148,25 @@ class Experiment:
             self._chain = Chain(store, _scheme(self.name), version)
         return 1
 
-    def state(self) -> ExperimentState:
-        """Return all that this handle knows last of the experiment, read or made at first use."""
+    def find(self) -> ExperimentState | None:
+        """Return all that this handle knows last of the experiment, None if nobody has made it."""
         with self._lock:
             if self._chain is None:
                 store = self.workspace.reading()
-                last = last_version(store, _scheme(self.name))
-                if last:
-                    version = load(store, _scheme(self.name), last)
-                    self._chain = Chain(store, _scheme(self.name), version)
-                else:
-                    self._make_sure()
-                    return self.state()
+                self._listed = self._listed or last_version(store, _scheme(self.name))
+                if not self._listed:
+                    return None
+                version = load(store, _scheme(self.name), self._listed)
+                self._chain = Chain(store, _scheme(self.name), version)
             return self._chain.state
+
+    def state(self) -> ExperimentState:
+        """Return all that this handle knows last of the experiment, made if nobody has."""
+        found = self.find()
+        if found is None:
+            self._make_sure()
+            return self.state()
+        return found
 
     def commit(self, change: Any) -> ExperimentState:
         """Apply an update of `objrun.protocol.updates` and return the state after it."""
@@ -269,16 +275,10 @@ class Experiment:
         return [
             experiment
             for experiment in found
-            if experiment.exists()
-            and experiment.state().lifecycle in VIEWS[view_type]
-            and matches(experiment.state().tags, tags)
+            if (state := experiment.find())
+            and state.lifecycle in VIEWS[view_type]
+            and matches(state.tags, tags)
         ]
-
-    def exists(self) -> bool:
-        """Return whether the experiment has been made, by whomever; makes nothing."""
-        if self._chain is None:
-            return bool(last_version(self.workspace.reading(), _scheme(self.name)))
-        return True
 
     def get_runs(
         self,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Piece(NamedTuple):
     """Rows of one segment that count: all from the row number `skip` (from 0) on.
 
+    >>> from objrun.format.keys import SegmentKey
     >>> Piece(SegmentKey("e", "r", "w", 0, 9), 4).skip
     4
     """
@@ -33,6 +34,7 @@ def choose(
 
     `coverage` maps (run, writer) to the offset from which on rows are wanted, 0 by default.
 
+    >>> from objrun.format.keys import SegmentKey
     >>> a, b = SegmentKey("e", "r", "w", 0, 5), SegmentKey("e", "r", "w", 0, 9)
     >>> choose([a, b, SegmentKey("e", "r", "w", 10, 12)]) == [Piece(b, 0)]
     True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 
-from objrun.errors import InvalidURLError, StoreError
+from objrun.errors import InvalidURLError, StoreError, UnsafeStoreError
 from objrun.storage.verbs import ObjectInfo
 
 if TYPE_CHECKING:
@@ -78,6 +78,12 @@ class GenericBucket:
 
     def create(self, path: str, data: bytes) -> None:
         """Write the file in the mode that must refuse to replace one."""
+        if type(self._fs).pipe_file is fsspec.AbstractFileSystem.pipe_file:
+            # Too quick a check for a race to show, and wrong all the same.
+            raise UnsafeStoreError(
+                f"{type(self._fs).__name__} creates files by fsspec's default, which checks and "
+                "then writes, so two writers would overwrite each other"
+            )
         self._in_folder(path, lambda: self._fs.pipe_file(self._path(path), data, mode="create"))
 
     def objects(self, prefix: str) -> Iterator[ObjectInfo]:

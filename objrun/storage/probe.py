@@ -6,6 +6,7 @@ and then write, which lets two writers win in between.
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,13 @@ def prove(store: Store) -> None:
 
 def _race(store: Store, key: str, pool: ThreadPoolExecutor) -> None:
     bodies = [f"racer {racer} of {key}\n".encode() * 64 for racer in range(_RACERS)]
-    won = list(pool.map(lambda body: _creates(store, key, body), bodies))
+    start = threading.Barrier(_RACERS)
+
+    def create(body: bytes) -> bool:
+        start.wait()
+        return _creates(store, key, body)
+
+    won = list(pool.map(create, bodies))
     stored = store.get(key)
     # A client whose answer was lost asks again and is told "exists" about its own object, so the
     # winner may count itself among the losers. Two winners, or another's bytes, are never right.

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Delay", "DropAnswer", "Proxy", "Request", "Reset", "proxy_to"]
 
-_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "date", "server"})
+_HOP = frozenset(
+    {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
+)
 
 
 class Request(NamedTuple):
@@ -71,8 +73,7 @@ class Proxy:
         self.upstream = upstream
         self.log: list[Request] = []
         self.plan: Callable[[Request], Act | None] = lambda _: None
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.server.daemon_threads = True
+        self.server = _Server(self)
 
     @property
     def port(self) -> int:
@@ -105,63 +106,71 @@ def proxy_to(upstream: int) -> Iterator[Proxy]:
         thread.join()
 
 
-def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # More clients than the default 5 may connect at once.
+    request_queue_size = 128
 
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            request = Request(self.command, self.path)
-            proxy.log.append(request)
-            act = proxy.plan(request)
-            if isinstance(act, Delay):
-                clock.sleep(act.seconds)
-            if isinstance(act, Reset):
-                # Closing with data unread and no lingering makes the kernel send RST.
-                self.connection.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
-                )
-                self._hang_up()
-            elif isinstance(act, Answer):
-                self._answer(act.status, [("Content-Type", "application/xml")], act.body)
-            else:
-                answer, data = self._forward(body)
-                if isinstance(act, DropAnswer):
-                    self._hang_up()
-                else:
-                    self._answer(answer.status, answer.getheaders(), data)
+    def __init__(self, proxy: Proxy) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.proxy = proxy
 
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve  # noqa: N815 - http.server's names
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing when a client hangs up: those under test are meant to."""
 
-        def _forward(self, body: bytes) -> tuple[HTTPResponse, bytes]:
-            headers = {
-                name: value
-                for name, value in self.headers.items()
-                if name.lower() not in {"host", "expect", "connection"}
-            }
-            connection = HTTPConnection("127.0.0.1", proxy.upstream, timeout=60)
-            try:
-                connection.request(self.command, self.path, body, headers)
-                answer = connection.getresponse()
-                return answer, answer.read()
-            finally:
-                connection.close()
 
-        def _answer(self, status: int, headers: list[tuple[str, str]], data: bytes) -> None:
-            self.send_response(status)
-            for name, value in headers:
-                if name.lower() not in _HOP | {"content-length"}:
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
 
-        def _hang_up(self) -> None:
+    def serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        request = Request(self.command, self.path)
+        self.server.proxy.log.append(request)
+        act = self.server.proxy.plan(request)
+        if isinstance(act, Delay):
+            clock.sleep(act.seconds)
+        if isinstance(act, Reset):
+            # A socket closed without lingering resets the connection.
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.close_connection = True
             self.connection.close()
+        elif isinstance(act, Answer):
+            self._answer(act.status, [("Content-Type", "application/xml")], act.body)
+        else:
+            answer, data = self._forward(body)
+            if isinstance(act, DropAnswer):
+                self._hang_up()
+            else:
+                self._answer(answer.status, answer.getheaders(), data)
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
-            pass
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = serve  # noqa: N815 - names of http.server
 
-    return Handler
+    def _forward(self, body: bytes) -> tuple[HTTPResponse, bytes]:
+        own = {"host", "expect", "connection"}
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in own}
+        connection = HTTPConnection("127.0.0.1", self.server.proxy.upstream, timeout=60)
+        try:
+            connection.request(self.command, self.path, body, headers)
+            answer = connection.getresponse()
+            return answer, answer.read()
+        finally:
+            connection.close()
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], data: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            if name.lower() not in _HOP:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - of http.server
+        pass
