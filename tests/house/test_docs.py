@@ -57,13 +57,13 @@ def program(text: str) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
-def test_the_examples_run(document: Path, tmp_path: Path) -> None:
+def execute(text: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """Run a document in an empty folder."""
     script = tmp_path / "document.py"
-    script.write_text(program((ROOT / document).read_text(encoding="utf-8")), encoding="utf-8")
+    script.write_text(program(text), encoding="utf-8")
     folder = tmp_path / "empty"
     folder.mkdir()
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, str(script)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -73,7 +73,31 @@ def test_the_examples_run(document: Path, tmp_path: Path) -> None:
         encoding="utf-8",
         timeout=120,
     )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_the_examples_run(document: Path, tmp_path: Path) -> None:
+    done = execute((ROOT / document).read_text(encoding="utf-8"), tmp_path)
     assert done.returncode == 0, f"{document} (lines as in the document):\n{done.stdout}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Look:\n```python\nx = 1\n```\n\n```python\nassert x == 2\n```", "line 7"),
+        ("```console\n$ objrun no-such-command\n```", "no-such-command"),
+    ],
+    ids=["python", "console"],
+)
+def test_a_wrong_example_is_found(text: str, told: str, tmp_path: Path) -> None:
+    done = execute(text, tmp_path)
+    assert done.returncode != 0
+    assert told in done.stdout
+
+
+def test_a_block_may_say_that_it_cannot_run(tmp_path: Path) -> None:
+    done = execute("```python not run: needs a bucket\nassert False\n```", tmp_path)
+    assert done.returncode == 0
 
 
 @pytest.mark.parametrize("document", below("", ".md"), ids=str)
