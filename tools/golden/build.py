@@ -175,6 +175,7 @@ class Case:
 
         Returns the last state.
         """
+        running: dict[str, Any] = {"status": "Running", "started": at(number)}
         state = RunState(
             run_id=run_id,
             experiment=experiment,
@@ -182,7 +183,7 @@ class Case:
             root_run_id=run_id,
             created=at(number),
         )
-        state = replace(state, status="Running", started=at(number), **first)
+        state = replace(state, **running | first)
         key = keys.number(experiment, number)
         claim = NumberClaim(number=number, run_id=run_id, write_id=write_id(key))
         self.objects[key] = encode_number(claim)

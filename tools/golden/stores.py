@@ -222,7 +222,7 @@ def markers() -> Case:
 
 
 def blind() -> Case:
-    case = Case("blind", "versions without state, replayed", ("5.6", "5.9", "7.3"))
+    case = Case("blind", "versions without state, replayed", ("5.6", "5.9", "7"))
     case.header()
     case.experiment()
     state = case.run("r1", tags={"a": "1"})
@@ -249,6 +249,17 @@ def blind() -> Case:
     case.run_version(2, unknown, {"op": "invented_later", "x": 1}, blind_base=1)
     del case.runs["r2"]
     case.expect_error(keys.run_state("r2", 2), "unknown_op", "$.ops[0]")
+    state = case.run("r3", number=3, status="Queued", started=None, description="kept")
+    ops: list[dict[str, Any]] = [
+        {"op": "set_status", "status": status, "time": format_time(at(seconds))}
+        for status, seconds in (("Running", 50), ("Paused", 51), ("Running", 52))
+    ]
+    ops += [
+        {"op": "describe", "display_name": "shown"},
+        {"op": "set_lifecycle", "lifecycle": "deleted", "time": format_time(at(60))},
+    ]
+    state = replace(state, status="Running", started=at(50), display_name="shown")
+    case.run_version(2, replace(state, lifecycle="deleted"), *ops, blind_base=1)
     return case
 
 

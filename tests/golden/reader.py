@@ -1,0 +1,243 @@
+"""A small reader of stores, written from layout/SPEC.md alone, to hold the SPEC to its word.
+
+Documents and segments are decoded by objrun.format; everything else (keys, chains, replay, which
+rows count and in which order) is done here again, in the plainest way. Section numbers are those
+of the SPEC.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+from objrun.errors import CorruptObjectError, NotAStoreError, Problem, UnsupportedFormatError
+from objrun.format.documents import decode_experiment, decode_header, decode_run
+from objrun.format.segments import decode_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+RUN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}"
+TERMINAL = ("Completed", "Failed", "Canceled")
+
+
+@dataclass
+class Answer:
+    """What a reader says about a store, in the form of expected/*.json."""
+
+    experiments: list[dict[str, Any]] = field(default_factory=list)
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    metrics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read(objects: Mapping[str, bytes]) -> Answer:
+    """Read everything; an UnsupportedFormatError or NotAStoreError refuses the store (4.1)."""
+    if "objrun.json" not in objects:
+        raise NotAStoreError("no header")
+    decode_header("objrun.json", objects["objrun.json"])
+    answer = Answer()
+    for folder in sorted({key.split("/")[1] for key in objects if key.startswith("experiments/")}):
+        name = _read_experiment(objects, folder, answer)
+        if name is not None and not _refuse_compacted(objects, folder, answer):
+            _read_runs(objects, folder, answer)
+    return answer
+
+
+def _failed(answer: Answer, key: str, error: Exception) -> None:
+    problems = [Problem("", "unsupported_format", "")]
+    if isinstance(error, CorruptObjectError):
+        problems = error.problems
+    answer.errors += [
+        {"key": key, "code": p.code, "location": p.location or None} for p in problems
+    ]
+
+
+def _refuse_compacted(objects: Mapping[str, bytes], folder: str, answer: Answer) -> bool:
+    """4.5: without knowing checkpoints nothing may be said about this experiment's runs."""
+    found = [key for key in objects if key.startswith(f"experiments/{folder}/checkpoints/")]
+    for key in found:
+        _failed(answer, key, UnsupportedFormatError("compacted"))
+    return bool(found)
+
+
+def _read_experiment(objects: Mapping[str, bytes], folder: str, answer: Answer) -> str | None:
+    """10.1, 7: the last version of the chain below this folder."""
+    prefix = f"experiments/{folder}/state/"
+    found = [re.fullmatch(rf"{re.escape(prefix)}([0-9]{{8}})\.json", key) for key in objects]
+    last = max((int(match[1]) for match in found if match), default=0)
+    if not last:
+        return None
+    key = f"{prefix}{last:08d}.json"
+    decode_experiment(key, objects[key])
+    state = json.loads(objects[key])["state"]
+    name: str = state["name"]
+    # 3.3: a piece without ~ is the name itself.
+    assert "~" in folder or unquote_to_bytes(folder).decode() == name
+    answer.experiments.append(state | {"version": last})
+    return name
+
+
+def _read_runs(objects: Mapping[str, bytes], folder: str, answer: Answer) -> None:
+    """10.2: markers say which version is the last; a missing one means the version before."""
+    marker = re.compile(rf"experiments/{re.escape(folder)}/feed/({RUN})\.([0-9]{{8}})")
+    last: dict[str, int] = {}
+    for match in filter(None, map(marker.fullmatch, objects)):
+        last[match[1]] = max(last.get(match[1], 0), int(match[2]))
+    for run, number in last.items():
+        version = number
+        while version and f"runs/{run}/state/{version:08d}.json" not in objects:
+            version -= 1
+        if not version:
+            continue
+        key = f"runs/{run}/state/{version:08d}.json"
+        try:
+            answer.runs.append(_state(objects, run, version) | {"version": version})
+        except (CorruptObjectError, UnsupportedFormatError) as error:
+            _failed(answer, key, error)
+        else:
+            _read_metrics(objects, folder, run, answer)
+
+
+def _state(objects: Mapping[str, bytes], run: str, version: int) -> dict[str, Any]:
+    """7.3: the state of a version; a blind one is replayed onto the one before."""
+    key = f"runs/{run}/state/{version:08d}.json"
+    decode_run(key, objects[key])
+    document = json.loads(objects[key])
+    if document["state"] is not None:
+        state: dict[str, Any] = document["state"]
+        return state
+    state = _state(objects, run, version - 1)
+    for position, op in enumerate(document["ops"]):
+        if op["op"] not in _APPLY:
+            problem = Problem(f"$.ops[{position}]", "unknown_op", "")
+            raise CorruptObjectError(key, [problem])
+        _APPLY[op["op"]](state, op)
+    return state
+
+
+def _set_status(state: dict[str, Any], op: Mapping[str, Any]) -> None:
+    if state["status"] in (*TERMINAL, op["status"]):
+        return
+    state["status"] = op["status"]
+    if op["status"] == "Running" and state["started"] is None:
+        state["started"] = op["time"]
+    if op["status"] in TERMINAL:
+        state |= {"ended": op["time"], "error": op.get("error")}
+
+
+def _merge(name: str, state: dict[str, Any], op: Mapping[str, Any]) -> None:
+    state[name] = state[name] | op[name]
+
+
+def _remove(state: dict[str, Any], op: Mapping[str, Any]) -> None:
+    state["tags"] = {k: v for k, v in state["tags"].items() if k not in op["keys"]}
+
+
+def _add_properties(state: dict[str, Any], op: Mapping[str, Any]) -> None:
+    state["properties"] = op["properties"] | state["properties"]
+
+
+def _describe(state: dict[str, Any], op: Mapping[str, Any]) -> None:
+    state |= {name: op[name] for name in ("display_name", "description") if name in op}
+
+
+def _set_lifecycle(state: dict[str, Any], op: Mapping[str, Any]) -> None:
+    state["lifecycle"] = op["lifecycle"]
+
+
+_APPLY: dict[str, Callable[[dict[str, Any], Mapping[str, Any]], None]] = {
+    "set_status": _set_status,
+    "set_tags": partial(_merge, "tags"),
+    "remove_tags": _remove,
+    "set_params": partial(_merge, "params"),
+    "add_properties": _add_properties,
+    "describe": _describe,
+    "set_lifecycle": _set_lifecycle,
+}
+
+
+def _read_metrics(objects: Mapping[str, bytes], folder: str, run: str, answer: Answer) -> None:
+    prefix = f"experiments/{re.escape(folder)}/shards/{re.escape(run)}/"
+    name = re.compile(rf"{prefix}([0-9a-f]{{16}})-([0-9]{{12}})-([0-9]{{12}})\.parquet")
+    writers: dict[str, list[tuple[int, int, str]]] = {}
+    for match in filter(None, map(name.fullmatch, objects)):
+        if int(match[2]) < int(match[3]):
+            writers.setdefault(match[1], []).append((int(match[2]), int(match[3]), match[0]))
+    points: list[dict[str, Any]] = []
+    damaged = False
+    for writer, segments in writers.items():
+        clock = ""
+        for start, position, stop, key in _choose(segments):
+            try:
+                rows = decode_segment(key, objects[key]).to_pylist()
+            except CorruptObjectError as error:
+                _failed(answer, key, error)
+                damaged = True
+                continue
+            for offset in range(position, stop):
+                point = rows[offset - start] | {"writer": writer, "offset": offset}
+                point["time"] = f"{point['time']:%Y-%m-%dT%H:%M:%S.%fZ}"
+                clock = max(clock, point["time"])
+                points.append(point | {"logged": (clock, writer, offset)})
+    if points and not damaged:
+        answer.metrics[run] = _in_order(points)
+
+
+def _choose(segments: list[tuple[int, int, str]]) -> Iterable[tuple[int, int, int, str]]:
+    """10.4, step 3: (start, first row that counts, stop, key) of each segment to read."""
+    position = 0
+    while True:
+        here = [s for s in segments if s[0] <= position < s[1]]
+        if not here:
+            return
+        start, stop, key = max(here, key=lambda s: s[1])
+        yield start, position, stop, key
+        position = stop
+
+
+def _in_order(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """10.5: metrics by their first points, points in reading order, first family only."""
+    metrics: dict[str, list[dict[str, Any]]] = {}
+    for point in sorted(points, key=lambda p: p["logged"]):
+        metrics.setdefault(point["name"], []).append(point)
+    out = []
+    for name, logged in metrics.items():
+        family = _family(logged[0])
+        ordered = logged
+        if all(point["step"] is not None for point in logged):
+            ordered = sorted(logged, key=lambda p: p["step"])
+        kept = [_shown(point) for point in ordered if _family(point) == family]
+        out.append({"name": name, "family": family, "points": kept})
+    return out
+
+
+def _family(point: Mapping[str, Any]) -> str:
+    kind = point["kind"] or "scalar"
+    return "scalar" if kind == "list" else str(kind)
+
+
+def _shown(point: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: point[name] for name in ("writer", "offset", "step", "time")}
+    return shown | {"kind": point["kind"] or "scalar", "value": _value(point)}
+
+
+def _value(point: Mapping[str, Any]) -> Any:
+    """6.3: the value as JSON, scalars as in 6.1."""
+    type_, value, data = point["type"] or "float", point["value"], point["data"]
+    if type_ == "json":
+        return json.loads(data)
+    if type_ == "int" and data is not None:
+        return {"int": data}
+    if type_ == "float" and math.isnan(value):
+        return {"float": "NaN"}
+    if type_ == "float" and math.isinf(value):
+        return {"float": "Infinity" if value > 0 else "-Infinity"}
+    if type_ == "int":
+        return int(value)
+    return {"none": None, "str": data, "bool": value != 0}.get(type_, value)
