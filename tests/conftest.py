@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from objrun.storage import Store
     from objrun.testing.servers import Server
 
+# Before the suite is imported, so that its failures show their values.
+pytest.register_assert_rewrite("objrun.testing.conformance", "objrun.testing.races")
+
 AZURITE = Path(__file__).parent.parent / ".servers" / "node_modules" / ".bin" / "azurite-blob"
 
 BACKENDS = [

@@ -11,7 +11,9 @@ is unknown is the caller's to settle. The other verbs are tried again here.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import weakref
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from adlfs import AzureBlobFileSystem
@@ -39,6 +41,18 @@ _LIMITS = {
     "retry_total": 0,
 }
 _WITH_ACCOUNT = re.compile(r"([^@]+)@([^.]+)\.(?:dfs|blob)\..+")
+
+
+def _leave_alone() -> None:
+    # adlfs closes its clients when the interpreter ends. In a forked child that would wait for
+    # ever for the event loop's thread, which only the parent has.
+    for finalizer in list(weakref.finalize._registry):  # type: ignore[attr-defined]  # noqa: SLF001
+        alive = finalizer.peek()
+        if alive and isinstance(alive[0], AzureBlobFileSystem):
+            finalizer.atexit = False
+
+
+os.register_at_fork(after_in_child=_leave_alone)
 
 
 class AzureBackend:

@@ -1,15 +1,19 @@
 """Google Cloud Storage, through gcsfs.
 
-gcsfs finds credentials, pools connections and retries. Listings are asked for here, since its
-`find` asks twice when there is nothing. Its plain file system is used, not the one for zonal
+gcsfs finds credentials, pools connections and retries. Uploads and listings are worded here: its
+own uploads mark their parts with a fixed boundary and lose the rest of a body that contains it, and
+its `find` asks twice when there is nothing. Its plain file system is used, not the one for zonal
 buckets, which asks for the kind of every bucket first (and stalls for a minute on emulators).
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from aiohttp import ClientError, ClientTimeout
 from fsspec.asyn import sync
@@ -17,6 +21,7 @@ from gcsfs.core import GCSFileSystem
 from gcsfs.retry import ChecksumError, HttpError
 from google.auth.exceptions import GoogleAuthError
 
+from objrun import clock
 from objrun.errors import BucketNotFoundError
 from objrun.storage.bucket import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, merged
 from objrun.storage.location import GCS
@@ -27,7 +32,12 @@ if TYPE_CHECKING:
 
 __all__ = ["GCSBackend", "GCSBucket"]
 
-_SINGLE = 1 << 40  # bytes: below this an upload is one request, which is all that is atomic
+
+class _Body(io.BytesIO):
+    """A request's body that can be sent again, although the client closes what it has sent."""
+
+    def close(self) -> None:
+        self.seek(0)
 
 
 class GCSBackend:
@@ -71,13 +81,11 @@ class GCSBucket:
 
     def write(self, path: str, data: bytes) -> None:
         """Upload in one request."""
-        self._fs.pipe_file(f"{self._name}/{path}", data, chunksize=_SINGLE)
-        self._exists = True
+        self._upload(path, data)
 
     def create(self, path: str, data: bytes) -> None:
         """Upload in one request, with ifGenerationMatch=0."""
-        self._fs.pipe_file(f"{self._name}/{path}", data, chunksize=_SINGLE, mode="create")
-        self._exists = True
+        self._upload(path, data, ifGenerationMatch="0")
 
     def objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """List objects, 1000 a page."""
@@ -98,6 +106,23 @@ class GCSBucket:
             self._exists = True
         else:
             self._check_bucket()
+
+    def _upload(self, path: str, data: bytes, **condition: str) -> None:
+        boundary = clock.random_hex(16)
+        opened = (
+            f"--{boundary}\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n"
+            f"{json.dumps({'name': path})}\r\n"
+            f"--{boundary}\r\nContent-Type: application/octet-stream\r\n\r\n"
+        )
+        self._fs.call(
+            "POST",
+            f"{self._fs._location}/upload/storage/v1/b/{quote(self._name)}/o",  # noqa: SLF001
+            uploadType="multipart",
+            headers={"Content-Type": f'multipart/related; boundary="{boundary}"'},
+            data=_Body(b"".join((opened.encode(), data, f"\r\n--{boundary}--".encode()))),
+            **condition,
+        )
+        self._exists = True
 
     def _read(self, path: str, **part: int) -> bytes:
         try:
