@@ -68,6 +68,7 @@ class Fields:
 
     def maybe_run_id(self, name: str) -> str | None:
         """Return a run id, or None where the field is null or left out."""
+        self._read.add(name)
         return None if self.data.get(name) is None else self.run_id(name)
 
     def maybe_text(self, name: str) -> str | None:
