@@ -6,7 +6,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock, life
-from objrun.errors import ExperimentNotFoundError, RunExistsError, UserErrorException
+from objrun.errors import (
+    ExperimentNotFoundError,
+    NotAStoreError,
+    RunExistsError,
+    UserErrorException,
+)
 from objrun.facts import start_properties
 from objrun.format import keys
 from objrun.format.documents import (
@@ -162,7 +167,10 @@ class Experiment:
 
     def state(self) -> ExperimentState:
         """Return all that this handle knows last of the experiment, made if nobody has."""
-        found = self.find()
+        try:
+            found = self.find()
+        except NotAStoreError:
+            found = None
         if found is None:
             self._make_sure()
             return self.state()

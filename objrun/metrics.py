@@ -6,11 +6,11 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun.clock import seconds
-from objrun.conversion import LARGEST_STEP, to_list, to_logged_scalar, to_row, to_step, to_table
+from objrun.conversion import to_list, to_logged_scalar, to_row, to_step, to_table
 from objrun.errors import MetricDroppedWarning
 from objrun.format.names import check_key
 from objrun.format.values import dumps, to_point
-from objrun.protocol.buffer import CROWDED, Cell
+from objrun.protocol.buffer import Cell
 from objrun.protocol.writer import Writer
 
 if TYPE_CHECKING:
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     import polars as pl
 
     from objrun.storage import Store
+
+SMALL_STEP: Final = 2**30 - 1
+"""Steps below this take the hot path: integers of one digit inside CPython."""
+
+LEAST_STEP: Final = -SMALL_STEP
+"""Steps above this take the hot path."""
+
+MANY: Final = 65_536
+"""Points of a batch from which on it is flushed without waiting."""
 
 _FAMILY: Final = {"list": "scalar"}
 
@@ -45,20 +54,17 @@ class RunMetrics:
 
         >>> run.log("loss", 0.25, step=1)
         """
-        # The one hot path of objrun: a second call would cost more than all that is done here.
+        # The one hot path of objrun: a second call would cost as much as all that is done here,
+        # and comparing with a larger number than SMALL_STEP three times as much.
         if value.__class__ is float and (
-            step is None or (step.__class__ is int and -LARGEST_STEP <= step <= LARGEST_STEP)
+            step is None or (step.__class__ is int and LEAST_STEP < step < SMALL_STEP)
         ):
             try:
-                points = self._series[name]
+                self._series[name].extend((value, step, seconds()))
             except (KeyError, TypeError):
-                pass
-            else:
-                points.extend((value, step, seconds()))
-                if len(points) == CROWDED and self._writer is not None:
-                    self._writer.hurry()
-                return
-        self._log_any(name, value, step)
+                self._log_any(name, value, step)
+        else:
+            self._log_any(name, value, step)
 
     def _log_any(self, name: str, value: Any, step: Any) -> None:
         """Log what the hot path does not know: a new name, another type, a faulty call."""
@@ -131,7 +137,7 @@ class RunMetrics:
             self._drop(name, "an empty batch")
             return
         self._append(name, "scalar", table, None)
-        if table.num_rows >= CROWDED // 3 and self._writer is not None:
+        if table.num_rows >= MANY and self._writer is not None:
             self._writer.hurry()
 
     def flush(self, timeout_seconds: float = 300) -> None:

@@ -11,15 +11,15 @@ from __future__ import annotations
 import threading
 from array import array
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from objrun.format.segments import SCHEMA
 
-CROWDED: Final = 3 * 65_536
-"""Length of a metric's list from which on the flusher is woken: 64 k points."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MICROSECONDS: Final = 1_000_000
 """Of a second."""
@@ -103,31 +103,57 @@ class Buffer:
 
         Within a metric the order is that of logging. One thread may freeze at a time.
         """
+        tables: list[pa.Table] = []
+        floats = _Floats()
         with self._lock:
             named = [*self._retired, *self.scalars.items(), *self.others.items()]
             self._retired = [(name, rows) for name, rows in self._retired if rows]
-            tables = [table for name, rows in named for table in self._take(name, rows)]
+            for name, rows in named:
+                count = len(rows)
+                if not count:
+                    continue
+                if name not in self._mixed:
+                    floats.add(name, rows, count)
+                else:
+                    tables += floats.tables()
+                    floats = _Floats()
+                    tables += _mixtures(name, rows[:count])
+                # Others may have appended meanwhile: only what was taken goes.
+                del rows[:count]
+        tables += floats.tables()
         if not tables:
             return None
         table = pa.concat_tables(tables, promote_options="default")
         return table.select([name for name in SCHEMA.names if name in table.column_names])
 
-    def _take(self, name: str, rows: list[Any]) -> list[pa.Table]:
-        count = len(rows)
-        if not count:
+
+class _Floats:
+    """Columns of metrics that are all plain floats, put together before they become Arrow."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._places = array("i")
+        self._values: list[float] = []
+        self._steps: list[int | None] = []
+        self._times: list[float] = []
+
+    def add(self, name: str, rows: list[Any], count: int) -> None:
+        self._places.extend(array("i", [len(self._names)]) * (count // 3))
+        self._names.append(name)
+        self._values += rows[0:count:3]
+        self._steps += rows[1:count:3]
+        self._times += rows[2:count:3]
+
+    def tables(self) -> list[pa.Table]:
+        if not self._names:
             return []
-        taken = rows[:count]
-        del rows[:count]
-        if name not in self._mixed:
-            return [_floats(name, taken)]
-        tables: list[pa.Table] = []
-        start = 0
-        for place in range(0, count, 3):
-            if isinstance(taken[place], pa.Table):
-                tables += [_mixture(name, taken[start:place])] if place > start else []
-                tables.append(taken[place])
-                start = place + 3
-        return [*tables, _mixture(name, taken[start:])] if start < count else tables
+        columns = {
+            "name": _dictionary(self._places, self._names),
+            "step": _integers(self._steps),
+            "time": microseconds(_doubles(self._times)),
+            "value": _doubles(self._values),
+        }
+        return [pa.table(columns)]
 
 
 def repeated(text: str, count: int) -> pa.DictionaryArray:
@@ -136,15 +162,16 @@ def repeated(text: str, count: int) -> pa.DictionaryArray:
     >>> repeated("loss", 3).to_pylist()
     ['loss', 'loss', 'loss']
     """
-    return pa.DictionaryArray.from_buffers(
-        pa.dictionary(pa.int32(), pa.string()),
-        count,
-        [None, pa.py_buffer(bytes(4 * count))],
-        texts([text]),
-    )
+    return _dictionary(array("i", bytes(4 * count)), [text])
 
 
-def texts(items: list[str | None]) -> pa.StringArray:
+def _dictionary(places: array[int], names: list[str]) -> pa.DictionaryArray:
+    indices = [None, pa.py_buffer(places)]
+    type_ = pa.dictionary(pa.int32(), pa.string())
+    return pa.DictionaryArray.from_buffers(type_, len(places), indices, texts(names))
+
+
+def texts(items: Sequence[str | None]) -> pa.StringArray:
     """Return a column of texts and nulls.
 
     Not `pa.array`, which imports pandas where it is installed and so costs a worker 0.2 s.
@@ -167,14 +194,16 @@ def microseconds(seconds: pa.Array) -> pa.Array:
     return whole.cast(SCHEMA.field("time").type)
 
 
-def _floats(name: str, taken: list[Any]) -> pa.Table:
-    columns = {
-        "name": repeated(name, len(taken) // 3),
-        "step": _integers(taken[1::3]),
-        "time": microseconds(_doubles(taken[2::3])),
-        "value": _doubles(taken[0::3]),
-    }
-    return pa.table(columns)
+def _mixtures(name: str, taken: list[Any]) -> list[pa.Table]:
+    """Return rows of a metric that has other values than floats; tables of batches stay whole."""
+    tables: list[pa.Table] = []
+    start = 0
+    for place in range(0, len(taken), 3):
+        if isinstance(taken[place], pa.Table):
+            tables += [_mixture(name, taken[start:place])] if place > start else []
+            tables.append(taken[place])
+            start = place + 3
+    return [*tables, _mixture(name, taken[start:])] if start < len(taken) else tables
 
 
 def _mixture(name: str, taken: list[Any]) -> pa.Table:

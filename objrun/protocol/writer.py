@@ -48,8 +48,8 @@ FIRST_FLUSH: Final = 1.0
 SLOWEST_FLUSH: Final = 60.0
 """Seconds between flushes at most."""
 
-_POLL: Final = 1.0
-_IDLE_POLL: Final = 5.0
+_FASTEST_LOOK: Final = 0.01
+_SLOWEST_LOOK: Final = 1.0
 
 _log = logging.getLogger("objrun")
 
@@ -79,7 +79,7 @@ class Writer:
         self._start = self._durable = 0
         self._opened = clock.monotonic()
         self._wait = first_flush
-        self._crowded = False
+        self._hurried = False
         self._asked = self._done = 0
         self._failure: StoreError | None = None
         self._lost = 0
@@ -96,7 +96,7 @@ class Writer:
 
     def hurry(self) -> None:
         """Ask for a flush now, without waiting for it."""
-        self._crowded = True
+        self._hurried = True
         self._wake.set()
 
     def waiting(self) -> int:
@@ -171,12 +171,15 @@ class Writer:
     def _run(self, stop: threading.Event) -> None:
         """Flush when it is due, when asked and when there is much, until `stop` is set."""
         due = clock.monotonic() + self._wait
+        look = _FASTEST_LOOK
         while not stop.is_set():
-            poll = _POLL if self.buffer.points() else _IDLE_POLL
-            self._wake.wait(max(0.0, min(poll, due - clock.monotonic())))
+            self._wake.wait(max(0.0, min(look, due - clock.monotonic())))
             self._wake.clear()
             asked = self._asked
-            full = self._crowded or self.buffer.points() >= CLOSED_ROWS
+            points = self.buffer.points()
+            # Logging does not count points, so whoever flushes looks often while many come.
+            look = _FASTEST_LOOK if points > CLOSED_ROWS // 64 else min(2 * look, _SLOWEST_LOOK)
+            full = self._hurried or points >= CLOSED_ROWS
             late = clock.monotonic() >= due
             if (full or late or asked > self._done) and self._drain(stop):
                 with self._turn:
@@ -189,7 +192,7 @@ class Writer:
     def _drain(self, stop: threading.Event) -> bool:
         """Make durable what was logged before this call; False if stopped on the way."""
         with self._draining:
-            self._crowded = False
+            self._hurried = False
             frozen = self.buffer.freeze()
             if frozen is not None:
                 if not self._open:
