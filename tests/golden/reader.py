@@ -172,7 +172,7 @@ def _read_metrics(objects: Mapping[str, bytes], folder: str, run: str, answer: A
     points: list[dict[str, Any]] = []
     damaged = False
     for writer, segments in writers.items():
-        clock = ""
+        clocks: dict[str, str] = {}
         for start, position, stop, key in _choose(segments):
             try:
                 rows = decode_segment(key, objects[key]).to_pylist()
@@ -183,7 +183,8 @@ def _read_metrics(objects: Mapping[str, bytes], folder: str, run: str, answer: A
             for offset in range(position, stop):
                 point = rows[offset - start] | {"writer": writer, "offset": offset}
                 point["time"] = f"{point['time']:%Y-%m-%dT%H:%M:%S.%fZ}"
-                clock = max(clock, point["time"])
+                clock = max(clocks.get(point["name"], ""), point["time"])
+                clocks[point["name"]] = clock
                 points.append(point | {"logged": (clock, writer, offset)})
     if points and not damaged:
         answer.metrics[run] = _in_order(points)

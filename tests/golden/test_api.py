@@ -1,0 +1,213 @@
+"""Every golden store through the API: what users see is what the SPEC says."""
+
+from __future__ import annotations
+
+import warnings
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from objrun import Experiment, Workspace
+from objrun.errors import (
+    CorruptObjectError,
+    CorruptObjectWarning,
+    FormatError,
+    RunNotFoundError,
+    UnsupportedFormatError,
+)
+from objrun.format.checking import format_time
+from objrun.format.values import from_json, from_point, to_json
+from tests.golden.cases import LAYOUT, READABLE, REFUSALS, REFUSED, expected, objects
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+WHOLE = [case for case in READABLE if case.name != "compacted"]
+GOLDEN = LAYOUT / "golden" / "v1"
+
+
+def workspace(case: Path) -> Workspace:
+    return Workspace.get(case / "store")
+
+
+def typed(value: Any) -> Any:
+    """Return a value as expected/metrics.json holds it."""
+    if isinstance(value, list):
+        return [to_json(item) for item in value]
+    if isinstance(value, dict):
+        return {name: typed(item) for name, item in value.items()}
+    return to_json(value)
+
+
+def plain(value: Any) -> Any:
+    """Return what expected/metrics.json holds as the value it means."""
+    if isinstance(value, list):
+        return [from_json(item) for item in value]
+    if isinstance(value, dict) and not value.keys() & {"int", "float"}:
+        return {name: plain(item) for name, item in value.items()}
+    return from_json(value)
+
+
+def known_runs(case: Path) -> list[dict[str, Any]]:
+    return [run for run in expected(case, "runs") if run["lifecycle"] != "deleted"]
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+def test_a_store_that_must_be_refused_is_refused(case: Path) -> None:
+    (problem,) = expected(case, "errors")
+    with pytest.raises(FormatError) as caught:
+        workspace(case)
+    assert isinstance(caught.value, REFUSALS[problem["code"]])
+
+
+@pytest.mark.parametrize("case", READABLE, ids=lambda case: case.name)
+def test_experiments(case: Path) -> None:
+    ws = workspace(case)
+    wanted = {state["name"]: state for state in expected(case, "experiments")}
+    assert ws.experiment_names() == sorted(wanted)
+    active = {name for name, state in wanted.items() if state["lifecycle"] == "active"}
+    assert set(ws.experiments) == active
+    archived = {name for name, state in wanted.items() if state["lifecycle"] == "archived"}
+    assert {e.name for e in Experiment.list(ws, view_type="ArchivedOnly")} == archived
+    for experiment in Experiment.list(ws, view_type="All"):
+        state = wanted[experiment.name]
+        assert experiment.id == state["experiment_id"]
+        assert experiment.tags == state["tags"]
+        assert experiment.description == state["description"]
+        time = experiment.archived_time
+        assert (time and format_time(time)) == state["archived"]
+
+
+@pytest.mark.parametrize("case", WHOLE, ids=lambda case: case.name)
+def test_the_frame_of_runs(case: Path) -> None:
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", CorruptObjectWarning)
+        frame = workspace(case).runs().collect()
+    told = {e["key"] for e in expected(case, "errors") if e["key"].startswith("runs/")}
+    assert len(warned) == len(told)
+    assert all(any(key in str(w.message) for w in warned) for key in told)
+    wanted = {run["run_id"]: run for run in known_runs(case)}
+    assert set(frame["run_id"]) == wanted.keys()
+    for row in frame.iter_rows(named=True):
+        run = wanted[row["run_id"]]
+        for name, value in row.items():
+            shown = format_time(value) if isinstance(value, datetime) else value
+            if name in ("tags", "properties"):
+                shown = {pair["key"]: pair["value"] for pair in value}
+            if name in run and name != "params":
+                assert shown == run[name], name
+        assert [pair["key"] for pair in row["params"]] == list(run["params"])
+        error = run["error"] or {}
+        assert row["error_code"] == error.get("code")
+        assert row["error_message"] == error.get("message")
+
+
+@pytest.mark.parametrize("case", WHOLE, ids=lambda case: case.name)
+def test_one_run_after_the_other(case: Path) -> None:
+    ws = workspace(case)
+    children: dict[str | None, set[str]] = {}
+    for state in known_runs(case):
+        children.setdefault(state["parent_run_id"], set()).add(state["run_id"])
+    for state in known_runs(case):
+        run = ws.get_run(state["run_id"])
+        assert run.number == state["number"]
+        assert run.status == state["status"]
+        assert run.experiment.name == state["experiment"]
+        assert run.get_tags() == state["tags"]
+        assert run.get_properties() == state["properties"]
+        params = {name: to_json(value) for name, value in run.get_params().items()}
+        assert repr(params) == repr(state["params"])
+        if not expected(case, "errors"):
+            found = {child.id for child in run.get_children()}
+            assert found == children.get(run.id, set())
+
+
+@pytest.mark.parametrize("case", WHOLE, ids=lambda case: case.name)
+def test_points_in_reading_order(case: Path) -> None:
+    ws = workspace(case)
+    damaged = [e["key"] for e in expected(case, "errors") if "/shards/" in e["key"]]
+    wanted = expected(case, "metrics")
+    for state in known_runs(case):
+        run = ws.get_run(state["run_id"])
+        if any(f"/{run.id}/" in key for key in damaged):
+            with pytest.raises(CorruptObjectError, match="bad_parquet"):
+                run.metrics()
+            continue
+        got = points_of(run.metrics().collect())
+        metrics = wanted.get(run.id, [])
+        listed = [point | {"name": m["name"]} for m in metrics for point in m["points"]]
+        # As text, in which 1 is not 1.0.
+        assert [repr(sorted(p.items())) for p in got] == [repr(sorted(p.items())) for p in listed]
+
+
+def points_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    points = []
+    for row in frame.iter_rows(named=True):
+        value = from_point(row["type"], row["value"], row["data"])
+        point = {name: row[name] for name in ("writer", "offset", "step", "kind", "name")}
+        points.append(point | {"time": format_time(row["time"]), "value": typed(value)})
+    return points
+
+
+@pytest.mark.parametrize("case", WHOLE, ids=lambda case: case.name)
+def test_metrics_as_python_values(case: Path) -> None:
+    ws = workspace(case)
+    wanted = expected(case, "metrics")
+    for state in known_runs(case):
+        run = ws.get_run(state["run_id"])
+        if run.id in wanted:
+            values = run.get_metrics()
+            assert list(values) == [metric["name"] for metric in wanted[run.id]]
+            for metric in wanted[run.id]:
+                assert repr(values[metric["name"]]) == repr(python_value(metric))
+                assert repr(run.get_metrics(metric["name"])) == repr(
+                    {metric["name"]: python_value(metric)}
+                )
+
+
+def python_value(metric: dict[str, Any]) -> Any:
+    """Return what get_metrics gives for the points of a metric."""
+    points = metric["points"]
+    values = [plain(point["value"]) for point in points]
+    if metric["family"] == "scalar" and any(point["kind"] == "list" for point in points):
+        return [x for value in values for x in (value if isinstance(value, list) else [value])]
+    if metric["family"] in ("scalar", "reference") or len(values) == 1:
+        return values[0] if len(values) == 1 else values
+    columns = dict.fromkeys(name for value in values for name in value)
+    return {name: [value.get(name) for value in values] for name in columns}
+
+
+def test_a_compacted_experiment_is_refused_and_others_are_not() -> None:
+    ws = workspace(GOLDEN / "compacted")
+    with pytest.raises(UnsupportedFormatError, match="compacted"):
+        Experiment(ws, "digits").get_runs()
+    with pytest.raises(UnsupportedFormatError, match="compacted"):
+        Experiment(ws, "digits").metrics()
+    assert [run.id for run in Experiment(ws, "other").get_runs()] == ["r2"]
+
+
+def test_damaged_runs_are_named_when_asked_for() -> None:
+    ws = workspace(GOLDEN / "damaged")
+    with pytest.raises(CorruptObjectError, match=r"runs/bad-json/state/00000001\.json"):
+        ws.get_run("bad-json")
+    with pytest.raises(UnsupportedFormatError, match=r"runs/too-new/state/00000001\.json"):
+        ws.get_run("too-new")
+    with pytest.raises(CorruptObjectError, match="unknown_op"):
+        workspace(GOLDEN / "blind").get_run("r2")
+
+
+def test_a_marker_alone_is_no_run() -> None:
+    with pytest.raises(RunNotFoundError):
+        workspace(GOLDEN / "markers").get_run("never-started")
+
+
+@pytest.mark.parametrize("case", READABLE, ids=lambda case: case.name)
+def test_reading_writes_nothing(case: Path) -> None:
+    before = objects(case)
+    ws = workspace(case)
+    assert ws.store_id == "golden"
+    assert ws.experiment_names() is not None
+    assert objects(case) == before
