@@ -54,6 +54,7 @@ class Answer:
 
     status: int
     body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/xml"),)
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
         elif isinstance(act, Answer):
-            self._answer(act.status, [("Content-Type", "application/xml")], act.body)
+            self._answer(act.status, [*act.headers], act.body)
         else:
             answer, data = self._forward(body)
             if isinstance(act, DropAnswer):

@@ -24,7 +24,7 @@ __all__ = ["RaceSuite", "SharedRaceSuite"]
 
 _THREADS = 8
 _PROCESSES = 4
-_RACES = [f"race/{number}" for number in range(20)]
+_RACES = [f"race/{number}" for number in range(15)]
 _PATIENCE = 60.0  # seconds: if a racer fails, the others do not wait for ever
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from objrun.errors import BucketNotFoundError
+from objrun.storage import connect
 from objrun.testing.conformance import Place, SharedStoreSuite
 
 if TYPE_CHECKING:
@@ -19,3 +24,24 @@ class TestS3(SharedStoreSuite):
     @pytest.fixture
     def place(self, s3_server: Server) -> Place:
         return Place(f"{s3_server.new_bucket()}/a prefix+", s3_server.options)
+
+
+def test_the_tool_serves_what_it_says() -> None:
+    """`tools/serve_s3` prints what a shell must export to reach it, and s3fs reads it there."""
+    tool = Path(__file__).parents[2] / "tools" / "serve_s3"
+    with subprocess.Popen([sys.executable, tool], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            url, *exports = [server.stdout.readline().strip() for _ in range(5)]
+            assert exports[0] == f"export AWS_ENDPOINT_URL={url}"
+            names = dict(line.removeprefix("export ").split("=", 1) for line in exports)
+            store = connect(
+                "s3://absent",
+                endpoint_url=url,
+                key=names["AWS_ACCESS_KEY_ID"],
+                secret=names["AWS_SECRET_ACCESS_KEY"],
+            )
+            with pytest.raises(BucketNotFoundError):
+                store.list("")
+        finally:
+            server.terminate()
