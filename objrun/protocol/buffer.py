@@ -223,15 +223,15 @@ def _mixture(name: str, taken: list[Any]) -> pa.Table:
     return pa.table(columns)
 
 
-def _doubles(items: list[float | None]) -> pa.Array:
+def _doubles(items: Sequence[float | None]) -> pa.Array:
     return _column(pa.float64(), "d", items)
 
 
-def _integers(items: list[int | None]) -> pa.Array:
+def _integers(items: Sequence[int | None]) -> pa.Array:
     return _column(pa.int64(), "q", items)
 
 
-def _column(type_: pa.DataType, code: str, items: list[Any]) -> pa.Array:
+def _column(type_: pa.DataType, code: str, items: Sequence[Any]) -> pa.Array:
     try:
         values, valid = array(code, items), None
     except TypeError:
