@@ -22,7 +22,8 @@ def last_number(store: Store, experiment: str) -> int:
     if largest < keys.BUCKET_SIZE - 1:
         return largest
     folders = insist(lambda: store.folders(keys.numbers(experiment)))
-    return max(largest, _largest(store, experiment, max(int(name) for name in folders if name.isdecimal())))
+    last = max(int(name) for name in folders if name.isdecimal())
+    return max(largest, _largest(store, experiment, last))
 
 
 def _largest(store: Store, experiment: str, bucket: int) -> int:
