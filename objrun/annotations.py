@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock, life
-from objrun.conversion import to_scalar, to_text
+from objrun.conversion import to_items, to_scalar, to_text
 from objrun.format import keys
 from objrun.format.documents import Property, RunState, decode_property, encode_property
 from objrun.format.names import check_key
@@ -129,7 +129,7 @@ class RunAnnotations:
         """
         scalars = {
             check_key(name, "parameter"): to_scalar(value, f"parameter {name!r}")
-            for name, value in params.items()
+            for name, value in to_items(params, "parameter").items()
         }
         if scalars:
             self._commit(SetParams(scalars))

@@ -7,12 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from objrun.clock import seconds
+from objrun.clock import nanoseconds
 from objrun.errors import UserErrorException
-from objrun.format.segments import SCHEMA
-from objrun.protocol.buffer import microseconds, repeated
-
-_TIME = SCHEMA.field("time").type
+from objrun.protocol.buffer import TIME, repeated
 
 
 def batch_table(name: str, values: Any, steps: Any, times: Any) -> pa.Table:
@@ -41,7 +38,7 @@ def _types(numbers: pa.Array) -> pa.Array | None:
     exact = pa.scalar(None if pa.types.is_floating(numbers.type) else kind, pa.string())
     if numbers.null_count:
         return pc.if_else(pc.is_null(numbers), "none", exact)
-    return repeated(kind, len(numbers)) if exact.is_valid else None
+    return pa.repeat(exact, len(numbers)) if exact.is_valid else None
 
 
 def _steps(name: str, steps: Any, count: int) -> pa.Array:
@@ -56,17 +53,17 @@ def _steps(name: str, steps: Any, count: int) -> pa.Array:
 
 def _times(name: str, times: Any, count: int) -> pa.Array:
     if times is None:
-        now = microseconds(pa.array([seconds()], pa.float64()))
-        return pa.repeat(now[0], count)
+        return pa.repeat(pa.scalar(nanoseconds(), TIME), count)
     given = _array(times, f"times of {name!r}")
     if pa.types.is_timestamp(given.type):
         zoned = given if given.type.tz else pc.assume_timezone(given, "UTC")
-        found = zoned.cast(_TIME, safe=False)
     elif _is_number(given.type):
-        found = microseconds(given.cast(pa.float64()))
+        whole = pc.round(pc.multiply(given.cast(pa.float64()), 1e6))
+        zoned = _exact(whole, pa.int64(), f"times of {name!r}").cast(pa.timestamp("us", "UTC"))
     else:
         message = f"times of {name!r} are timestamps or seconds since the epoch, not {given.type}"
         raise UserErrorException(message)
+    found = _exact(zoned, TIME, f"times of {name!r}")
     if found.null_count:
         message = f"times of {name!r} hold a null: every point has a time"
         raise UserErrorException(message)

@@ -1,19 +1,19 @@
-"""Time, randomness and identity: the only module that imports time, random, secrets or uuid.
+"""Time, randomness and identity: the only module that imports time or asks for random bytes.
 
-Everything else takes these as arguments or calls them here, so tests can replace them.
+Everything else takes these as arguments or calls them here, so tests can replace them. Random
+bytes come from the system: `random`, `secrets` and `uuid` would only make a worker start later.
 """
 
 from __future__ import annotations
 
-import random
-import secrets
+import os
 import time
 from datetime import UTC, datetime
 
-__all__ = ["backoff", "below", "monotonic", "new_id", "now", "random_hex", "seconds", "sleep"]
+__all__ = ["backoff", "below", "monotonic", "nanoseconds", "new_id", "now", "random_hex", "sleep"]
 
-seconds = time.time
-"""Seconds since the epoch by this machine's clock, as a float: the time of a metric point."""
+nanoseconds = time.time_ns
+"""Nanoseconds since the epoch by this machine's clock: the time of a metric point."""
 
 monotonic = time.monotonic
 """Seconds of a clock that never goes back: for deadlines."""
@@ -37,7 +37,7 @@ def random_hex(count: int) -> str:
     >>> len(random_hex(8))
     16
     """
-    return secrets.token_hex(count)
+    return os.urandom(count).hex()
 
 
 def new_id() -> str:
@@ -46,7 +46,7 @@ def new_id() -> str:
     >>> new_id()[14]
     '4'
     """
-    digits = secrets.token_hex(16)
+    digits = os.urandom(16).hex()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
@@ -57,7 +57,8 @@ def backoff(attempt: int, *, first: float = 0.05, most: float = 15.0) -> float:
     >>> 0 <= backoff(3) <= 0.4
     True
     """
-    return random.uniform(0, min(most, first * 2**attempt))  # noqa: S311 - spreading load, not secrecy
+    longest: float = min(most, first * 2**attempt)
+    return longest * below(2**32) / 2**32
 
 
 def below(count: int) -> int:
@@ -66,4 +67,4 @@ def below(count: int) -> int:
     >>> below(1)
     0
     """
-    return random.randrange(count)  # noqa: S311 - spreading load, not secrecy
+    return int.from_bytes(os.urandom(8), "big") * count >> 64

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun import clock
-from objrun.errors import RunEnvironmentException
+from objrun.errors import RunEnvironmentException, StatusWarning
 from objrun.run import Run
 from objrun.workspace import Workspace
 
@@ -62,6 +63,11 @@ class SubmittedRun(Run):
     ) -> None:
         """Make all metrics durable; the status and error are the launcher's."""
         super().fail(error_details, error_code, _set_status=False)
+
+    def cancel(self) -> None:
+        """Warn and change nothing: whoever started the script cancels it."""
+        message = f"run {self.id} is not canceled from inside its own script: end the script"
+        warnings.warn(message, StatusWarning, stacklevel=2)
 
     def __exit__(
         self,

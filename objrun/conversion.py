@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from objrun.errors import UserErrorException
 from objrun.format.names import check_key, check_text
+from objrun.format.values import SAFE_INTEGER
 
 if TYPE_CHECKING:
     from objrun.format.values import Scalar
 
 LARGEST_STEP: Final = 2**63 - 1
-"""Steps are 64-bit integers."""
+"""Steps are 64-bit integers, down to `-LARGEST_STEP - 1`."""
 
 _MAX_DIGITS: Final = 4300
 _MANY: Final = (list, range, types.GeneratorType, types.FunctionType)
@@ -39,7 +40,7 @@ def to_step(step: Any) -> int | None:
     except TypeError:
         message = f"step is an integer, not {step!r:.80} ({type(step).__name__})"
         raise UserErrorException(message) from None
-    if not -LARGEST_STEP <= whole <= LARGEST_STEP:
+    if not -LARGEST_STEP - 1 <= whole <= LARGEST_STEP:
         message = f"step {step} does not fit in 64 bits"
         raise UserErrorException(message)
     return whole
@@ -88,17 +89,26 @@ def to_logged_scalar(value: Any, where: str) -> Scalar:
 def to_list(values: Any, where: str) -> list[Scalar]:
     """Return the items of a list, array or other iterable as scalars; ints beside floats as floats.
 
+    Integers beyond 2^53, which a float may not hold exactly, stay what they are.
+
     >>> to_list([1, 2.5], "metric 'x'")
     [1.0, 2.5]
     """
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+    single = isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable)
+    if single or getattr(values, "shape", None) == ():
         message = f"{where}: a list of values is wanted, not {type(values).__name__}"
         raise UserErrorException(message)
     items = [to_scalar(item, f"{where}[{place}]") for place, item in enumerate(values)]
     kinds = set(map(type, items))
     if kinds == {int, float}:
-        return [float(item) if type(item) is int else item for item in items]
+        return [_widened(item) for item in items]
     return items
+
+
+def _widened(item: Scalar) -> Scalar:
+    if isinstance(item, int) and -SAFE_INTEGER <= item <= SAFE_INTEGER:
+        return float(item)
+    return item
 
 
 def to_row(columns: Mapping[str, Any], where: str) -> dict[str, Scalar]:
@@ -125,7 +135,7 @@ def to_table(value: Any, where: str) -> dict[str, list[Scalar]]:
     table: dict[str, list[Scalar]] = {}
     for name, column in value.items():
         at = f"{where}[{name!r}]"
-        single = isinstance(column, str) or not isinstance(column, Iterable)
+        single = isinstance(column, str | bytes | Mapping) or not isinstance(column, Iterable)
         single = single or getattr(column, "shape", None) == ()
         items = [column] if single else column
         table[check_key(name, "column")] = [to_scalar(x, f"{at}[{i}]") for i, x in enumerate(items)]
@@ -134,6 +144,18 @@ def to_table(value: Any, where: str) -> dict[str, list[Scalar]]:
         message = f"{where}: the columns are not equally long: {lengths}"
         raise UserErrorException(message)
     return table
+
+
+def to_items(given: Any, what: str) -> Mapping[str, Any]:
+    """Return `given` if it is a dict, else raise UserErrorException.
+
+    >>> to_items({"lr": 0.1}, "parameter")
+    {'lr': 0.1}
+    """
+    if not isinstance(given, Mapping):
+        message = f"a dict of {what} to value is wanted, not {type(given).__name__}"
+        raise UserErrorException(message)
+    return given
 
 
 def to_text(value: Any, what: str) -> str | None:

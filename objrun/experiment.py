@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock, life
+from objrun.conversion import to_text
 from objrun.errors import (
     ExperimentNotFoundError,
     NotAStoreError,
@@ -86,8 +87,8 @@ class Experiment:
             life.Start(
                 name=None if name is None else check_key(name, "run"),
                 run_id=run_id,
-                display_name=display_name,
-                description=description,
+                display_name=to_text(display_name, "display_name"),
+                description=to_text(description, "description"),
                 tags=life.tag_texts(tags),
                 properties=life.property_texts(properties),
             )
@@ -99,10 +100,10 @@ class Experiment:
 
         run_id = clock.new_id() if start.run_id is None else check_run_id(start.run_id)
         store = self.workspace.writing()
-        self._make_sure()
         scheme = run_scheme(self.name, run_id)
         if start.run_id is not None and last_version(store, scheme):
             raise _taken(run_id)
+        self._make_sure()
         number = self._claims(store).claim(run_id)
         version = first_version(self._first_state(start, run_id, number), [CREATE])
         if not create(store, scheme, version):
@@ -201,7 +202,7 @@ class Experiment:
 
     @description.setter
     def description(self, text: str | None) -> None:
-        self.commit(Describe({"description": text}))
+        self.commit(Describe({"description": to_text(text, "description")}))
 
     @property
     def archived_time(self) -> datetime | None:

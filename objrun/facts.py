@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from functools import lru_cache
 from typing import Final
@@ -74,6 +73,8 @@ def _in_work_tree(folder: str) -> bool:
 
 
 def _run(folder: str, *arguments: str) -> str:
+    import subprocess  # outside of work trees nobody pays for it
+
     try:
         done = subprocess.run(  # noqa: S603 - fixed arguments
             ["git", "--no-optional-locks", *arguments],  # noqa: S607 - git is found by PATH

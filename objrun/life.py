@@ -59,7 +59,7 @@ def error_of(details: object, code: str | None) -> dict[str, str]:
     >>> error_of(ValueError("bad"), None)
     {'code': 'UserError', 'message': 'ValueError: bad'}
     """
-    error = {"code": code or DEFAULT_ERROR}
+    error = {"code": _readable(str(code or DEFAULT_ERROR))}
     if details is None:
         return error
     if isinstance(details, BaseException):
@@ -69,8 +69,12 @@ def error_of(details: object, code: str | None) -> dict[str, str]:
     else:
         message = f"error_details is text or an exception, not {type(details).__name__}"
         raise TypeError(message)
-    # A message may hold what UTF-8 cannot; a failed run must be recorded all the same.
-    return {**error, "message": text.encode("utf-8", "backslashreplace").decode()}
+    return {**error, "message": _readable(text)}
+
+
+def _readable(text: str) -> str:
+    """Escape what UTF-8 cannot hold: a failed run must be recorded whatever its error says."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def details(state: RunState) -> dict[str, Any]:

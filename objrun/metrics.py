@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from objrun.clock import seconds
+from objrun.clock import nanoseconds
 from objrun.conversion import to_list, to_logged_scalar, to_row, to_step, to_table
 from objrun.errors import MetricDroppedWarning
 from objrun.format.names import check_key
@@ -60,7 +60,7 @@ class RunMetrics:
             step is None or (step.__class__ is int and LEAST_STEP < step < SMALL_STEP)
         ):
             try:
-                self._series[name].extend((value, step, seconds()))
+                self._series[name].extend((value, step, nanoseconds()))
             except (KeyError, TypeError):
                 self._log_any(name, value, step)
         else:
@@ -158,7 +158,7 @@ class RunMetrics:
         writer = self._start_writer()
         if not isinstance(value, float):
             writer.buffer.mark_mixed(name)
-        writer.buffer.series(name, scalar=family == "scalar").extend((value, step, seconds()))
+        writer.buffer.series(name, scalar=family == "scalar").extend((value, step, nanoseconds()))
         writer.started()
 
     def _start_writer(self) -> Writer:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from objrun import life
 from objrun.annotations import RunAnnotations
+from objrun.conversion import to_text
 from objrun.errors import RunNotFoundError, UserErrorException
 from objrun.format.documents import TERMINAL
 from objrun.format.names import check_run_id
@@ -93,7 +93,9 @@ class Run(RunMetrics, RunAnnotations):
     @property
     def type(self) -> str | None:
         """The type: None for interactive runs."""
-        return self._chain.state.type or self._chain.state.properties.get("azureml.runsource")
+        from objrun.query.filters import type_of
+
+        return type_of(self._chain.state)
 
     @property
     def experiment(self) -> Experiment:
@@ -220,11 +222,12 @@ class Run(RunMetrics, RunAnnotations):
         >>> run.child_run("fold-1").parent.id == run.id
         True
         """
+        own = to_text(name, "the name of a child")
         return self._experiment.start_run(
             life.Start(
-                name=f"{self.name}>{name or ''}",
+                name=f"{self.name}>{own or ''}",
                 run_id=run_id,
-                display_name=name,
+                display_name=own,
                 parent=self._chain.state,
             )
         )
@@ -248,6 +251,8 @@ class Run(RunMetrics, RunAnnotations):
         ]
         if not starts:
             return []
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(min(len(starts), self._store.concurrency)) as pool:
             return [*pool.map(self._experiment.start_run, starts)]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from objrun import config
 from objrun.errors import NotAStoreError, UserErrorException
 from objrun.format import keys
 from objrun.format.names import check_run_id
@@ -113,6 +112,8 @@ class Workspace:
 
         Raises UserErrorException where there is none or it is damaged.
         """
+        from objrun import config
+
         found = config.read_config(config.find_config(path))
         return cls(found["url"], found.get("storage_options"))
 
@@ -121,6 +122,8 @@ class Workspace:
 
         Storage options are not written, because they may hold secrets.
         """
+        from objrun import config
+
         config.write_config(path, file_name, {"url": self.url})
 
     def reading(self) -> Store:

@@ -6,7 +6,6 @@ are percent-encoded, so no name can leave its folder.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -78,6 +77,8 @@ def encode_name(name: str) -> str:
         piece = "%2E" + piece[1:]
     if len(piece) <= MAX_PIECE:
         return piece
+    import hashlib  # rarely needed, and a worker starts faster without
+
     return f"{piece[:_KEPT_PREFIX]}~{hashlib.sha256(name.encode()).hexdigest()}"
 
 

@@ -36,7 +36,8 @@ _DICTIONARY: Final = ("name", "kind", "type")
 def encode_segment(rows: pa.Table) -> bytes:
     """Return the Parquet bytes of `rows`, which have the columns of SCHEMA or leave out defaults.
 
-    Text columns may be dictionary-encoded. The same rows and pyarrow give the same bytes.
+    Text columns may be dictionary-encoded; times may be in nanoseconds, of which microseconds are
+    kept. The same rows and pyarrow give the same bytes.
     """
     kept = [
         name
@@ -56,6 +57,8 @@ def encode_segment(rows: pa.Table) -> bytes:
         column_encoding={name: encodings[name] for name in plain},
         write_statistics=["name"],
         store_schema=False,
+        coerce_timestamps="us",
+        allow_truncated_timestamps=True,
     )
     data: bytes = sink.getvalue().to_pybytes()
     return data

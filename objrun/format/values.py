@@ -62,7 +62,7 @@ def to_point(scalar: Scalar) -> Point:
         return Point("bool", float(scalar), None)
     if isinstance(scalar, int):
         exact = -SAFE_INTEGER <= scalar <= SAFE_INTEGER
-        return Point("int", _nearest(scalar), None if exact else str(scalar))
+        return Point("int", nearest(scalar), None if exact else str(scalar))
     return Point("float", scalar, None)
 
 
@@ -181,8 +181,13 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _nearest(integer: int) -> float:
+def nearest(number: float) -> float:
+    """Return the float next to a number; infinity beyond the range of floats.
+
+    >>> nearest(3), nearest(-(10**400))
+    (3.0, -inf)
+    """
     try:
-        return float(integer)
+        return float(number)
     except OverflowError:
-        return math.inf if integer > 0 else -math.inf
+        return math.inf if number > 0 else -math.inf

@@ -1,9 +1,10 @@
 """Points that were logged and are not yet in a segment: columns per metric, filled without a lock.
 
-A scalar metric is one flat list `[value, step, time, value, step, time, ...]`. `list.extend` of a
-tuple is one indivisible step of CPython, so threads may log at once while the flusher cuts whole
-points off the front; the list object of a name never changes. A value that is not a plain float
-stands there as a `Cell`, or as a table of rows from `log_batch`, and its name is in `mixed`.
+A scalar metric is one flat list `[value, step, time, value, step, time, ...]`, with times in
+nanoseconds. `list.extend` of a tuple is one indivisible step of CPython, so threads may log at once
+while the flusher cuts whole points off the front; the list object of a name never changes. A value
+that is not a plain float stands there as a `Cell`, or as a table of rows from `log_batch`, and its
+name is in `mixed`.
 """
 
 from __future__ import annotations
@@ -14,15 +15,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from objrun.format.segments import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MICROSECONDS: Final = 1_000_000
-"""Of a second."""
+TIME: Final = pa.timestamp("ns", tz="UTC")
+"""The type of a buffered time; a segment keeps microseconds of it."""
 
 
 class Cell(NamedTuple):
@@ -42,7 +42,7 @@ class Buffer:
     """What one writer has logged since it last froze.
 
     >>> buffer = Buffer()
-    >>> buffer.series("loss").extend((0.5, 0, 1.0))
+    >>> buffer.series("loss").extend((0.5, 0, 1))
     >>> buffer.freeze().num_rows, buffer.points()
     (1, 0)
     """
@@ -135,7 +135,7 @@ class _Floats:
         self._places = array("i")
         self._values: list[float] = []
         self._steps: list[int | None] = []
-        self._times: list[float] = []
+        self._times: list[int] = []
 
     def add(self, name: str, rows: list[Any], count: int) -> None:
         self._places.extend(array("i", [len(self._names)]) * (count // 3))
@@ -150,7 +150,7 @@ class _Floats:
         columns = {
             "name": _dictionary(self._places, self._names),
             "step": _integers(self._steps),
-            "time": microseconds(_doubles(self._times)),
+            "time": _column(TIME, "q", self._times),
             "value": _doubles(self._values),
         }
         return [pa.table(columns)]
@@ -188,12 +188,6 @@ def texts(items: Sequence[str | None]) -> pa.StringArray:
     return pa.StringArray.from_buffers(len(items), pa.py_buffer(offsets), data, valid)
 
 
-def microseconds(seconds: pa.Array) -> pa.Array:
-    """Return float seconds since the epoch as a column of UTC times."""
-    whole = pc.cast(pc.multiply(seconds, float(MICROSECONDS)), pa.int64(), safe=False)
-    return whole.cast(SCHEMA.field("time").type)
-
-
 def _mixtures(name: str, taken: list[Any]) -> list[pa.Table]:
     """Return rows of a metric that has other values than floats; tables of batches stay whole."""
     tables: list[pa.Table] = []
@@ -215,7 +209,7 @@ def _mixture(name: str, taken: list[Any]) -> pa.Table:
         "name": repeated(name, len(cells)),
         "kind": texts([None if cell.kind == "scalar" else cell.kind for cell in cells]),
         "step": _integers(taken[1::3]),
-        "time": microseconds(_doubles(taken[2::3])),
+        "time": _column(TIME, "q", taken[2::3]),
         "type": texts([None if cell.type == "float" else cell.type for cell in cells]),
         "value": _doubles([cell.value for cell in cells]),
         "data": texts([cell.data for cell in cells]),

@@ -1,31 +1,31 @@
 """Ends and forks of the process: flush what waits, start children anew.
 
-`atexit` is too late: the clients of the object stores need an executor that Python has closed by
-then. `threading._register_atexit` runs before that. SIGTERM becomes SystemExit(143), and only
+What waits is flushed twice: when the main thread has ended, while everything still works
+(`threading._register_atexit`), and at the very end (`atexit`), for points logged by threads that
+outlived the main one and by the exit handlers of others. SIGTERM becomes SystemExit(143), and only
 where the program has no handler of its own, so `with` blocks and exit hooks run.
 """
 
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import signal
 import sys
 import threading
 import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from objrun import clock
 from objrun.errors import ObjrunError
+from objrun.logs import logger
 
 if TYPE_CHECKING:
     from types import FrameType
 
 EXIT_PATIENCE = 60.0
 """Seconds that the end of the process waits for all writers together."""
-
-_log = logging.getLogger("objrun")
 
 
 class Forkable(Protocol):
@@ -53,7 +53,11 @@ class Flushable(Forkable, Protocol):
 
 _forkables: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _flushables: weakref.WeakSet[Flushable] = weakref.WeakSet()
+_given_up: weakref.WeakSet[Flushable] = weakref.WeakSet()
 _installed: set[str] = set()
+_ending: set[str] = set()
+"""What the end of the process has come to: "ended" (the main thread has), "flushing" and
+"terminated" (by SIGTERM, since then). Only the main thread changes it."""
 
 
 def renew_after_fork(thing: Forkable) -> None:
@@ -70,9 +74,10 @@ def watch(thing: Flushable) -> None:
     _flushables.add(thing)
     if "exit" not in _installed:
         _installed.add("exit")
-        # Private, and the only hook that runs while the stores' clients still work.
-        register = getattr(threading, "_register_atexit", atexit.register)
-        register(finish)
+        # Private, and the only hook before Python waits for other threads. It refuses when the
+        # main thread has ended already; then there is `_finish_last`.
+        with suppress(AttributeError, RuntimeError):
+            threading._register_atexit(finish)  # type: ignore[attr-defined]  # noqa: SLF001
     if "signal" not in _installed and threading.current_thread() is threading.main_thread():
         _installed.add("signal")
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -80,24 +85,52 @@ def watch(thing: Flushable) -> None:
 
 
 def finish() -> None:
-    """Flush everything that waits, within EXIT_PATIENCE seconds in all; say what could not be."""
+    """Flush everything that waits, within EXIT_PATIENCE seconds in all; say what could not be.
+
+    What failed once is not tried again: the process must come to its end. A SIGTERM meanwhile
+    counts when the flush is done.
+    """
+    _ending.update(("ended", "flushing"))
+    _flush_all()
+    _ending.discard("flushing")
+    if "terminated" in _ending:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+
+
+def _flush_all() -> None:
     deadline = clock.monotonic() + EXIT_PATIENCE
-    waiting = [thing for thing in list(_flushables) if thing.waiting()]
+    waiting = [thing for thing in list(_flushables) if thing.waiting() and thing not in _given_up]
     for thing in waiting:
         thing.hurry()
     for thing in waiting:
         try:
             thing.flush(max(0.0, deadline - clock.monotonic()))
         except ObjrunError as error:
-            _log.error("metrics were lost at exit: %s", error.message)
-        finally:
-            thing.stop()
+            _given_up.add(thing)
+            logger().error("metrics were lost at exit: %s", error.message)
+
+
+def _finish_last() -> None:
+    finish()
+    for thing in list(_flushables):
+        thing.stop()
+
+
+# Exit handlers run in reverse: one that is registered this early runs after those of the program.
+atexit.register(_finish_last)
 
 
 def _forked() -> None:
+    _ending.clear()
     for thing in list(_forkables):
         thing.forked()
 
 
 def _terminated(signum: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + signum)
+    if "ended" not in _ending:
+        sys.exit(128 + signum)
+    # Nothing is left to unwind, and an exception would only cut off the last flush.
+    _ending.add("terminated")
+    if "flushing" not in _ending:
+        finish()

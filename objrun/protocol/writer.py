@@ -7,7 +7,6 @@ object is sent only when the one before is durable, so there is never a gap belo
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -17,6 +16,7 @@ from objrun import clock
 from objrun.errors import FlushTimeoutError, PointsLostError, StoreError, UnavailableError
 from objrun.format import keys
 from objrun.format.segments import encode_segment
+from objrun.logs import logger
 from objrun.protocol import endings
 from objrun.protocol.buffer import Buffer
 
@@ -50,8 +50,6 @@ SLOWEST_FLUSH: Final = 60.0
 
 _FASTEST_LOOK: Final = 0.01
 _SLOWEST_LOOK: Final = 1.0
-
-_log = logging.getLogger("objrun")
 
 
 class Writer:
@@ -231,7 +229,7 @@ class Writer:
                 return False
             attempt += 1
         if attempt > 1:
-            _log.warning("run %s: the store is back, nothing was lost", self._place[1])
+            logger().warning("run %s: the store is back, nothing was lost", self._place[1])
         superseded, self._durable = self._durable, end
         if superseded > self._start:
             self._forget(self._key(superseded))
@@ -247,7 +245,7 @@ class Writer:
             self._failure = error
             self._turn.notify_all()
         if attempt == 1:
-            _log.warning("run %s: metrics wait in memory: %s", self._place[1], error.message)
+            logger().warning("run %s: metrics wait in memory: %s", self._place[1], error.message)
         self._lost += self.buffer.discard(MAX_WAITING)
 
     def _forget(self, key: str) -> None:
@@ -255,4 +253,4 @@ class Writer:
         try:
             self._store.delete([key])
         except StoreError as error:
-            _log.debug("%s stays: %s", key, error.message)
+            logger().debug("%s stays: %s", key, error.message)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -34,6 +33,8 @@ def fetch(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, bytes | Stor
         for key in keys:
             yield key, _get(store, key)
         return
+    from concurrent.futures import ThreadPoolExecutor  # a worker that only writes needs none
+
     remaining = iter(keys)
     with ThreadPoolExecutor(store.concurrency, thread_name_prefix="objrun-fetch") as pool:
         waiting = deque(

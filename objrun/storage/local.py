@@ -244,7 +244,7 @@ def _row(folder: str, entry: os.DirEntry[str]) -> Iterator[ObjectInfo]:
 
 
 def _sweep(scratch: str) -> None:
-    oldest = clock.seconds() - _LEFT_OVER
+    oldest = clock.nanoseconds() / 1e9 - _LEFT_OVER
     with os.scandir(scratch) as entries:
         for entry in entries:
             with suppress(OSError):

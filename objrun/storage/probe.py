@@ -7,7 +7,6 @@ and then write, which lets two writers win in between.
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from objrun import clock
@@ -16,6 +15,8 @@ from objrun.storage.local import LocalStore
 from objrun.storage.memory import MemoryStore
 
 if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
     from objrun.storage.verbs import Store
 
 __all__ = ["PROBE", "prove"]
@@ -50,6 +51,8 @@ def prove(store: Store) -> None:
             f"{store.url} ignores that an object exists when it is asked to create one, "
             "so two writers would overwrite each other"
         )
+    from concurrent.futures import ThreadPoolExecutor  # rarely needed: once a store
+
     keys = [f"{PROBE}-{clock.random_hex(8)}/{number}" for number in range(_ROUNDS)]
     try:
         with ThreadPoolExecutor(_RACERS) as pool:
