@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
 from typing import Any
 
 import pyarrow as pa
@@ -74,8 +75,13 @@ def _array(given: Any, what: str) -> pa.Array:
     """Return an Arrow array of whatever numpy, Arrow, pandas or Python holds in one dimension."""
     if isinstance(given, pa.ChunkedArray):
         return given.combine_chunks()
+    if isinstance(given, Mapping | Set):
+        message = f"{what} are a {type(given).__name__}: an array or a sequence is wanted"
+        raise UserErrorException(message)
+    # The caller may fill the memory of a numpy array anew before its points are stored.
+    shares = hasattr(given, "__array__") and hasattr(given, "copy")
     try:
-        made = given if isinstance(given, pa.Array) else pa.array(given)
+        made = given if isinstance(given, pa.Array) else pa.array(given.copy() if shares else given)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         message = f"{what} are no array of one dimension: {error}"
         raise UserErrorException(message) from None

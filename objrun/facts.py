@@ -19,7 +19,15 @@ def start_properties() -> dict[str, str]:
     >>> "objrun.host" in start_properties()
     True
     """
-    return {**_process(os.getpid()), **_git(os.getcwd())}  # noqa: PTH109 - pathlib is not loaded
+    return {**_process(os.getpid()), **_git(_folder())}
+
+
+def _folder() -> str:
+    """Return the working directory, "" where it has been removed."""
+    try:
+        return os.getcwd()  # noqa: PTH109 - pathlib is not loaded
+    except FileNotFoundError:
+        return ""
 
 
 @lru_cache(maxsize=1)
@@ -31,13 +39,19 @@ def _process(pid: int) -> dict[str, str]:
         "objrun.platform": f"{system.sysname}-{system.release}-{system.machine}",
         "objrun.python": f"{version.major}.{version.minor}.{version.micro}",
         "objrun.pid": str(pid),
-        "objrun.program": os.path.basename(sys.argv[0]) if sys.argv else "",  # noqa: PTH119
+        "objrun.program": _program(),
     }
+
+
+def _program() -> str:
+    """Return the name of the script; a file's name may hold bytes that are no UTF-8."""
+    name = os.path.basename(sys.argv[0]) if sys.argv else ""  # noqa: PTH119
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 @lru_cache(maxsize=8)
 def _git(folder: str) -> dict[str, str]:
-    if not _in_work_tree(folder):
+    if not folder or not _in_work_tree(folder):
         return {}
     status = _run(folder, "status", "--porcelain=v2", "--branch", "--untracked-files=no")
     head: dict[str, str] = {}

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun.clock import nanoseconds
-from objrun.conversion import to_list, to_logged_scalar, to_row, to_step, to_table
+from objrun.conversion import to_items, to_list, to_logged_scalar, to_row, to_step, to_table
 from objrun.errors import MetricDroppedWarning
 from objrun.format.names import check_key
 from objrun.format.values import dumps, to_point
@@ -116,7 +116,7 @@ class RunMetrics:
         >>> run.log_metrics({"loss": 0.25, "accuracy": 0.9}, step=2)
         """
         number = to_step(step)
-        for name, value in metrics.items():
+        for name, value in to_items(metrics, "metric").items():
             to_logged_scalar(value, f"metric {check_key(name, 'metric')!r}")
         for name, value in metrics.items():
             self.log(name, value, step=number)
