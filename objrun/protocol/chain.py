@@ -7,11 +7,11 @@ version come in a `Scheme`.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from objrun import clock
-from objrun.errors import CorruptObjectError, NotFoundError, Problem
+from objrun.errors import CorruptObjectError, NotFoundError, Problem, StoreError
 from objrun.format.documents import Version
 from objrun.format.keys import parse_version
 from objrun.protocol.endings import renew_after_fork
@@ -154,7 +154,7 @@ class Chain(Generic[S]):
                 state = self.state
                 for change in changes:
                     state = change.apply(state)
-                if state != self.state:
+                if self._differs(state):
                     if self._try(state, tuple(change.op() for change in changes)):
                         return self.state
                     fresh = False
@@ -163,6 +163,15 @@ class Chain(Generic[S]):
                 else:
                     self.refresh()
                     fresh = True
+
+    def _differs(self, state: S) -> bool:
+        """Return whether `state` is stored otherwise: 1, 1.0 and True are equal, not the same."""
+        if state is self.state:
+            return False
+        if state != self.state:
+            return True
+        bare = replace(self.head, ops=())
+        return self.scheme.encode(replace(bare, state=state)) != self.scheme.encode(bare)
 
     def _try(self, state: S, ops: tuple[Mapping[str, Any], ...]) -> bool:
         version = Version(
@@ -174,7 +183,12 @@ class Chain(Generic[S]):
         )
         _announce(self.store, self.scheme, version.version)
         self._open = (version, self.scheme.encode(version))
-        return self._settle()
+        try:
+            return self._settle()
+        except StoreError:
+            # Refused for certain, and the caller is told so: a later commit must not make it.
+            self._open = None
+            raise
 
     def _settle(self) -> bool:
         """Finish the open commit, if any: the same bytes to the same name, never another one."""

@@ -62,7 +62,7 @@ def put_once(store: Exclusive, key: str, data: bytes, *, patience: float = PATIE
         try:
             store.put_if_absent(key, data)
         except AlreadyExistsError:
-            return insist(lambda: store.get(key), patience=patience) == data
+            return _stored(store, key, patience) == data
         except UnavailableError as error:
             sent = True
             pause = clock.backoff(attempt)
@@ -76,6 +76,14 @@ def put_once(store: Exclusive, key: str, data: bytes, *, patience: float = PATIE
             return True
         clock.sleep(pause)
         attempt += 1
+
+
+def _stored(store: Exclusive, key: str, patience: float) -> bytes:
+    """Return what stands under `key`, which exists; without it, whose it is stays unknown."""
+    try:
+        return insist(lambda: store.get(key), patience=patience)
+    except StoreError as error:
+        raise _unknown(key, error) from error
 
 
 def _unknown(key: str, error: StoreError) -> CommitUnknownError:
