@@ -95,6 +95,8 @@ def read_runs(
                 try:
                     versions[run] = _read_run(store, experiment, run, key, found)
                 except FormatError as error:
+                    # An earlier version must not pass for the last one.
+                    versions.pop(run, None)
                     damaged.append(error)
             del wanted[run]
     return Runs(versions, damaged)

@@ -38,7 +38,7 @@ def run_filter(
 
     def passes(state: RunState) -> bool:
         return (
-            (type is None or state.type == type)
+            (type is None or type_of(state) == type)
             and (status is None or state.status == status)
             and matches(state.tags, tags)
             and matches(state.properties, properties)
@@ -58,6 +58,11 @@ def check_filter(name: str, wanted: Any) -> None:
         if not isinstance(key, str) or not (value is None or isinstance(value, str)):
             message = f"{name} maps text to text or None, not {key!r} to {value!r}"
             raise UserErrorException(message)
+
+
+def type_of(state: RunState) -> str | None:
+    """Return the type of a run; Azure ML's scripts may give it as the property `runsource`."""
+    return state.type or state.properties.get("azureml.runsource")
 
 
 def matches(actual: Mapping[str, str | None], wanted: Filter) -> bool:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from objrun.errors import UserErrorException
+from objrun.format.values import nearest
+from objrun.query.filters import type_of
 from objrun.query.metrics import SUMMARY
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def _row(version: int, state: RunState) -> tuple[Any, ...]:
         state.name,
         state.display_name,
         state.description,
-        state.type,
+        type_of(state),
         state.status,
         state.parent_run_id,
         state.root_run_id,
@@ -136,5 +138,5 @@ def _typed(name: str, cells: list[Any]) -> pl.Series:
     if kinds == {int} and all(cell is None or abs(cell) < 2**63 for cell in cells):
         return pl.Series(name, cells, pl.Int64)
     if kinds and kinds <= {int, float}:
-        return pl.Series(name, [None if c is None else float(c) for c in cells], pl.Float64)
+        return pl.Series(name, [None if c is None else nearest(c) for c in cells], pl.Float64)
     return pl.Series(name, [None if cell is None else str(cell) for cell in cells], pl.String)
