@@ -1,0 +1,86 @@
+"""Who made an object is settled for certain, or said to be unknown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from objrun.errors import (
+    AlreadyExistsError,
+    CommitUnknownError,
+    PermissionDeniedError,
+    StoreFullError,
+    UnavailableError,
+)
+from objrun.protocol.settle import insist, put_once
+from objrun.storage.wrappers import CountingStore, Fault, FaultyStore
+from tests.protocol.faults import DENIED, DOWN, LOST, script
+
+if TYPE_CHECKING:
+    from objrun.storage import Store
+
+
+@pytest.mark.parametrize("faults", [[], [DOWN], [LOST], [DOWN, LOST], [LOST, DOWN, DOWN]])
+def test_the_writer_of_an_object_learns_so(store: Store, faults: list[Fault]) -> None:
+    assert put_once(FaultyStore(store, script("put_if_absent", faults)), "k", b"mine")
+    assert store.get("k") == b"mine"
+
+
+@pytest.mark.parametrize("faults", [[], [DOWN], [LOST]])
+def test_so_does_whoever_came_too_late(store: Store, faults: list[Fault]) -> None:
+    store.put("k", b"theirs")
+    assert not put_once(FaultyStore(store, script("put_if_absent", faults)), "k", b"mine")
+    assert store.get("k") == b"theirs"
+
+
+def test_a_client_that_retried_by_itself_is_seen_through(store: Store) -> None:
+    """Its first request worked, its answer was lost, its second one found its own object."""
+    exists = Fault(AlreadyExistsError("k"), applied=True)
+    assert put_once(FaultyStore(store, script("put_if_absent", [exists])), "k", b"mine")
+
+
+def test_the_same_bytes_go_to_the_same_name(store: Store) -> None:
+    counting = CountingStore(FaultyStore(store, script("put_if_absent", [DOWN] * 5)))
+    put_once(counting, "k", b"mine")
+    assert {asked.key for asked in counting.log} == {"k"}
+    assert counting.bytes_written == 6 * len(b"mine")
+
+
+def test_a_refusal_is_raised_as_it_is(store: Store) -> None:
+    with pytest.raises(PermissionDeniedError):
+        put_once(FaultyStore(store, script("put_if_absent", [DENIED])), "k", b"mine")
+    full = Fault(StoreFullError("full"))
+    with pytest.raises(StoreFullError):
+        put_once(FaultyStore(store, script("put_if_absent", [full])), "k", b"mine")
+
+
+@pytest.mark.parametrize("first", [DOWN, LOST])
+def test_a_refusal_after_a_lost_answer_leaves_it_unknown(store: Store, first: Fault) -> None:
+    faulty = FaultyStore(store, script("put_if_absent", [first, DENIED]))
+    with pytest.raises(CommitUnknownError, match="k was stored: not allowed"):
+        put_once(faulty, "k", b"mine")
+
+
+def test_exists_that_cannot_be_read_back_leaves_it_unknown(store: Store) -> None:
+    """The answer "exists" may be to the client's own second try, so it decides nothing alone."""
+    exists = Fault(AlreadyExistsError("k"), applied=True)
+    puts, gets = script("put_if_absent", [exists]), script("get", [DENIED])
+    faulty = FaultyStore(store, lambda verb, key: puts(verb, key) or gets(verb, key))
+    with pytest.raises(CommitUnknownError, match="k was stored"):
+        put_once(faulty, "k", b"mine")
+
+
+def test_patience_ends(store: Store) -> None:
+    faulty = FaultyStore(store, lambda *_: DOWN)
+    with pytest.raises(CommitUnknownError):
+        put_once(faulty, "k", b"mine", patience=0.0)
+    with pytest.raises(UnavailableError):
+        insist(lambda: faulty.get("k"), patience=0.0)
+
+
+def test_insisting_does_not_repeat_what_is_certain(store: Store) -> None:
+    counting = CountingStore(FaultyStore(store, script("list", [DOWN, DOWN, DENIED])))
+    with pytest.raises(PermissionDeniedError):
+        insist(lambda: counting.list(""))
+    assert counting.counts == {"list": 3}
