@@ -24,6 +24,7 @@ from objrun import clock
 from objrun.errors import UnavailableError
 from objrun.storage.bucket import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, merged
 from objrun.storage.classify import classify
+from objrun.storage.last import outlive_executors
 from objrun.storage.location import AZURE
 from objrun.storage.verbs import ObjectInfo
 
@@ -71,6 +72,7 @@ class AzureBackend:
         given = merged(defaults, options)
         limits = {name: given[name] for name in _LIMITS if name in given}
         fs = AzureBlobFileSystem(**given)
+        outlive_executors(fs.loop)
         return AzureBucket(fs, match[1] if match else self._name, {**_LIMITS, **limits})
 
 

@@ -24,6 +24,7 @@ from google.auth.exceptions import GoogleAuthError
 from objrun import clock
 from objrun.errors import BucketNotFoundError
 from objrun.storage.bucket import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, merged
+from objrun.storage.last import outlive_executors
 from objrun.storage.location import GCS
 from objrun.storage.verbs import ObjectInfo
 
@@ -56,7 +57,9 @@ class GCSBackend:
             "use_listings_cache": False,
             "requests_timeout": ClientTimeout(sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT),
         }
-        return GCSBucket(GCSFileSystem(**merged(defaults, options)), self._name)
+        fs = GCSFileSystem(**merged(defaults, options))
+        outlive_executors(fs.loop)
+        return GCSBucket(fs, self._name)
 
 
 class GCSBucket:

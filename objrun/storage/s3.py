@@ -17,6 +17,7 @@ from s3fs import S3FileSystem
 
 from objrun.storage.bucket import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, merged
 from objrun.storage.classify import Answer, category_of
+from objrun.storage.last import outlive_executors
 from objrun.storage.location import S3
 from objrun.storage.verbs import ObjectInfo
 
@@ -49,7 +50,9 @@ class S3Backend:
 
     def bucket(self, options: Mapping[str, Any]) -> S3Bucket:
         """Return the bucket with a new client; the options are those of `s3fs.S3FileSystem`."""
-        return S3Bucket(S3FileSystem(**merged(_DEFAULTS, options)), self._name)
+        fs = S3FileSystem(**merged(_DEFAULTS, options))
+        outlive_executors(fs.loop)
+        return S3Bucket(fs, self._name)
 
 
 class S3Bucket:
