@@ -33,6 +33,7 @@ from objrun.storage.recipes import (
     replace,
     stamp,
     sync_folder,
+    touch,
 )
 from objrun.storage.tree import Tree
 from objrun.storage.verbs import ObjectInfo
@@ -80,7 +81,7 @@ class LocalStore:
     def put(self, key: str, data: bytes) -> None:
         """Write the object by renaming a finished file over it; see `Put`."""
         with _classified(f"cannot store {key} in {self.url}"):
-            self._store(replace, key, data)
+            self._store(replace if data else touch, key, data)
 
     def put_if_absent(self, key: str, data: bytes) -> None:
         """Create the object by linking a finished file; see `PutIfAbsent`."""

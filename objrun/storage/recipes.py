@@ -25,6 +25,7 @@ __all__ = [
     "replace",
     "stamp",
     "sync_folder",
+    "touch",
 ]
 
 LACKS_UNNAMED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
@@ -87,6 +88,16 @@ def replace(path: str, data: bytes, *, scratch: str, durable: bool) -> None:
     except OSError:
         os.unlink(temporary)
         raise
+
+
+def touch(path: str, data: bytes, *, scratch: str, durable: bool) -> None:  # noqa: ARG001
+    """Make `path` an empty file: nothing of it can be seen half, so it needs no scratch file."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+    try:
+        if durable:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def stamp(scratch: str) -> float:
