@@ -1,0 +1,103 @@
+"""The commands of `objrun` and the options before their names."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+import objrun
+from objrun.cli.children import children
+from objrun.cli.demo import demo
+from objrun.cli.history import history
+from objrun.cli.metrics import metrics
+from objrun.cli.options import Csv, Json, StorageOptions, Url
+from objrun.cli.runs import runs
+from objrun.cli.show import show
+
+HELP: Final = """\
+Read experiments straight from a bucket or a folder: no server.
+
+[bold]Examples[/bold]
+
+  objrun demo                        train a model, log it, read it back
+  objrun runs                        the newest runs
+  objrun --url s3://team/runs show digits/3
+"""
+
+EPILOG: Final = """\
+Exit codes: 0 done, 1 an error of the store, 2 wrong use, 3 not found, 130 interrupted.
+"""
+
+EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
+    demo: (
+        "objrun demo",
+        "objrun demo --url s3://bucket/demo --children 8",
+    ),
+    runs: (
+        "objrun runs digits --where \"status = 'Failed' OR metrics.loss.last > 2\"",
+        "objrun runs --columns params.lr,metrics.accuracy.max --limit 10",
+        "objrun runs --all --columns 'params.*,metrics.*.last' --csv > runs.csv",
+        "objrun runs --watch",
+    ),
+    show: ("objrun show digits/3", "objrun show 1f6c --json | jq .params"),
+    metrics: (
+        "objrun metrics digits/3",
+        "objrun metrics digits/3 loss --csv > loss.csv",
+        "objrun metrics digits/1 accuracy --recursive",
+    ),
+    children: ("objrun children digits/1", "objrun children digits/1 --metric loss --recursive"),
+    history: ("objrun history digits/3", "objrun history digits/3 --json"),
+}
+
+app = typer.Typer(
+    name="objrun",
+    help=HELP,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"objrun {objrun.__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
+]
+
+
+@app.callback()
+def before_the_name(
+    context: typer.Context,
+    url: Url = None,
+    option: StorageOptions = None,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    version: Version = False,  # noqa: ARG001 - its callback prints and exits
+) -> None:
+    """Hand options that stand before the command's name to the command, whose own ones win."""
+    common: dict[str, Any] = {"url": url, "option": option}
+    tables = {**common, "as_json": as_json, "as_csv": as_csv}
+    given = dict.fromkeys(("runs", "metrics", "children", "history"), tables)
+    given |= {"show": {**common, "as_json": as_json}, "demo": common}
+    context.default_map = given
+    printed = given.get(context.invoked_subcommand or "", tables)
+    if (as_csv and "as_csv" not in printed) or (as_json and "as_json" not in printed):
+        message = f"{context.invoked_subcommand} does not print {'CSV' if as_csv else 'JSON'}"
+        raise typer.BadParameter(message)
+
+
+def _register() -> None:
+    for command, examples in EXAMPLES.items():
+        lines = "\n\n".join(f"  $ {example}" for example in examples)
+        app.command(epilog=f"[bold]Examples[/bold]\n\n{lines}")(command)
+
+
+_register()

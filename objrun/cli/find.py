@@ -1,0 +1,87 @@
+"""The run that a person means: by id, by the beginning of an id, or by experiment and number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from objrun.errors import (
+    ExperimentNotFoundError,
+    NotFoundError,
+    RunNotFoundError,
+    UserErrorException,
+)
+from objrun.experiment import Experiment
+from objrun.format import keys
+from objrun.format.documents import decode_number
+from objrun.format.names import check_run_id
+from objrun.protocol.settle import insist
+
+if TYPE_CHECKING:
+    from objrun.run import Run
+    from objrun.workspace import Workspace
+
+RUNS = "runs/"
+"""The folder of all runs."""
+
+_NAMED = 5
+
+
+def find_run(workspace: Workspace, text: str) -> Run:
+    """Return the run that `text` names.
+
+    Raises RunNotFoundError, and UserErrorException where several ids begin so.
+
+    >>> find_run(ws, run.id[:8]).number, find_run(ws, "digits/1").id == run.id
+    (1, True)
+    """
+    if "/" in text:
+        return _by_number(workspace, text)
+    check_run_id(text)
+    try:
+        return workspace.get_run(text)
+    except RunNotFoundError as error:
+        return workspace.get_run(_completed(workspace, text, error))
+
+
+def find_experiment(workspace: Workspace, name: str) -> Experiment:
+    """Return an experiment that exists; ExperimentNotFoundError names those that do.
+
+    >>> find_experiment(ws, "digits").name
+    'digits'
+    """
+    experiment = Experiment(workspace, name)
+    if experiment.find() is None:
+        names = workspace.experiment_names()
+        more = ", ..." if len(names) > _NAMED else ""
+        there = f"it has {', '.join(names[:_NAMED])}{more}" if names else "it has none yet"
+        message = f"there is no experiment {name!r} in {workspace.url}: {there}"
+        raise ExperimentNotFoundError(message)
+    return experiment
+
+
+def _by_number(workspace: Workspace, text: str) -> Run:
+    name, _, digits = text.rpartition("/")
+    if not (digits.isascii() and digits.isdigit()) or not 0 < int(digits[:9]) < 10**8:
+        message = f"{text!r} is not EXPERIMENT/NUMBER, such as digits/3"
+        raise UserErrorException(message)
+    experiment = find_experiment(workspace, name)
+    key = keys.number(name, int(digits))
+    try:
+        claim = decode_number(key, insist(lambda: workspace.reading().get(key)))
+    except NotFoundError:
+        message = f"experiment {experiment.name!r} has no run number {int(digits)}"
+        raise RunNotFoundError(message) from None
+    return workspace.get_run(claim.run_id)
+
+
+def _completed(workspace: Workspace, start: str, missing: RunNotFoundError) -> str:
+    """Return the one id that begins with `start`, by one LIST."""
+    store = workspace.reading()
+    ids = [name for name in insist(lambda: store.folders(RUNS)) if name.startswith(start)]
+    if not ids:
+        raise missing
+    if len(ids) > 1:
+        more = ", ..." if len(ids) > _NAMED else ""
+        message = f"{len(ids)} runs begin with {start!r}: {', '.join(ids[:_NAMED])}{more}"
+        raise UserErrorException(message)
+    return ids[0]

@@ -1,0 +1,151 @@
+"""`objrun metrics`: the logged values of a run, one a row."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from objrun.cli.find import find_run
+from objrun.cli.layout import Column, print_table
+from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_format, open_workspace
+from objrun.cli.output import new_console, print_lines
+from objrun.cli.run_table import SHORT_ID, title_of
+from objrun.cli.style import one_line, short
+from objrun.errors import ServiceException
+from objrun.format.values import from_point
+
+if TYPE_CHECKING:
+    import polars as pl
+    from rich.console import Console
+
+    from objrun.run import Run
+
+LAST: Final = 20
+"""Values of a metric that a terminal shows where no limit is given: the last ones."""
+
+FIELDS: Final = ("run_id", "name", "kind", "step", "time", "type", "value", "data")
+"""Columns of CSV; `value` is a number, `data` text, JSON or the digits of a huge integer."""
+
+_TIME: Final = "%Y-%m-%dT%H:%M:%S%.6fZ"
+_PART: Final = 100_000
+
+
+def metrics(
+    run: RunName,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="Only this metric.", show_default=False),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Also those of all its descendants.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help=f"The last so many of each, 0 for all; without, {LAST} at a terminal, else all.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    url: Url = None,
+    option: StorageOptions = None,
+) -> None:
+    """List the values of a run's metrics, in order of step where all have one, else as logged."""
+    one_format(as_json=as_json, as_csv=as_csv)
+    console = new_console()
+    found = find_run(open_workspace(url, option), run)
+    points = _points(found, name, recursive=recursive)
+    screen = console.is_terminal and not (as_json or as_csv)
+    most = LAST if limit is None and screen else limit
+    kept = points.group_by("run_id", "name", maintain_order=True).tail(most) if most else points
+    if as_json:
+        print_lines(_documents(kept))
+    elif as_csv:
+        _print_csv(kept)
+    elif name is not None and not recursive and points["kind"][0] in ("row", "table"):
+        _print_logged_table(console, found.get_metrics(name)[name])
+    else:
+        print_table(console, _columns(found, kept, recursive=recursive, screen=screen))
+        if kept.height < points.height:
+            told = f"the last {most} of each; {points.height} in all: --limit 0 shows them"
+            console.print(told, style="dim")
+
+
+def _points(run: Run, name: str | None, *, recursive: bool) -> pl.DataFrame:
+    """Return the points asked for; ServiceException where a name was given and has none."""
+    import polars as pl
+
+    points = run.metrics(recursive=recursive).collect()
+    if recursive:
+        # Run by run as they were started; the frame has them by id.
+        known = run.experiment.workspace.known_runs(run.experiment.name)
+        numbers = {key: version.state.number for key, version in known.items() if version.state}
+        order = pl.col("run_id").replace_strict(numbers, default=0, return_dtype=pl.Int64)
+        points = points.sort(order, maintain_order=True)
+    if name is None:
+        return points
+    found = points.filter(pl.col("name") == name)
+    if not found.height:
+        names = points["name"].unique(maintain_order=True).to_list()
+        more = ", ..." if len(names) > 10 else ""
+        there = f"it has {', '.join(names[:10])}{more}" if names else "it has none"
+        message = f"run {run.id} has no metric {name!r}: {there}"
+        raise ServiceException(message)
+    return found
+
+
+def _documents(points: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    for row in points.iter_rows(named=True):
+        value = from_point(row["type"], row["value"], row["data"])
+        yield {**{key: row[key] for key in ("run_id", *FIELDS[1:5])}, "value": value}
+
+
+def _print_csv(points: pl.DataFrame) -> None:
+    for start in range(0, max(points.height, 1), _PART):
+        part = points.select(FIELDS)[start : start + _PART]
+        sys.stdout.write(part.write_csv(include_header=not start, datetime_format=_TIME))
+
+
+def _columns(run: Run, points: pl.DataFrame, *, recursive: bool, screen: bool) -> list[Column]:
+    rows = points.select("run_id", "name", "step", "time", "type", "value", "data").rows()
+    values = [from_point(*row[4:]) for row in rows]
+    numbers = all(isinstance(v, int | float) for v in values)
+    return [
+        *(_run_columns(run, [row[0] for row in rows], screen=screen) if recursive else []),
+        Column("name", [one_line(row[1]) for row in rows], most=30),
+        Column("step", [short(row[2]) for row in rows], right=True, least=12),
+        Column("value", [_shown(v) for v in values], right=numbers, most=60, least=12),
+        Column("time (UTC)", [f"{row[3]:%Y-%m-%d %H:%M:%S}" for row in rows], least=10),
+    ]
+
+
+def _run_columns(run: Run, ids: list[str], *, screen: bool) -> list[Column]:
+    known = run.experiment.workspace.known_runs(run.experiment.name)
+    states = {key: version.state for key, version in known.items() if version.state}
+    states[run.id] = run.state
+    shown = [states.get(run_id) for run_id in ids]
+    return [
+        Column("#", [str(s.number) if s else "" for s in shown], right=True, least=12),
+        Column("run", [title_of(s) if s else "" for s in shown], most=24),
+        Column("id", [run_id[:SHORT_ID] if screen else run_id for run_id in ids]),
+    ]
+
+
+def _shown(value: Any) -> str:
+    return short(value) if isinstance(value, float) else one_line(str(value))
+
+
+def _print_logged_table(console: Console, table: dict[str, Any]) -> None:
+    """Print a metric that is a table, or rows, with its own columns."""
+    columns = []
+    for title, cells in table.items():
+        values = cells if isinstance(cells, list) else [cells]
+        right = all(isinstance(v, int | float) for v in values)
+        shown = [short(v) for v in values]
+        columns.append(Column(one_line(title), shown, right=right, least=3, most=24))
+    print_table(console, columns)
