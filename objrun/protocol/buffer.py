@@ -106,7 +106,10 @@ class Buffer:
         tables: list[pa.Table] = []
         floats = _Floats()
         with self._lock:
-            named = [*self._retired, *self.scalars.items(), *self.others.items()]
+            living = [*self.scalars.items(), *self.others.items()]
+            # Metrics are read in the order of their first points, whatever their kind.
+            living = sorted((item for item in living if item[1]), key=lambda item: item[1][2])
+            named = [*self._retired, *living]
             self._retired = [(name, rows) for name, rows in self._retired if rows]
             for name, rows in named:
                 count = len(rows)
