@@ -1,0 +1,44 @@
+"""What is in a store, byte by byte, and proof that a refused call left it alone."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from objrun import Workspace
+from objrun.storage import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from objrun.storage import Store
+
+
+def store_of(ws: Workspace) -> Store:
+    """Return a store of its own for the place of a workspace."""
+    return connect(ws.url, **ws.storage_options)
+
+
+def another(ws: Workspace) -> Workspace:
+    """Return another handle on a workspace, which has read nothing yet."""
+    return Workspace(ws.url, storage_options=ws.storage_options)
+
+
+def contents(ws: Workspace) -> dict[str, bytes]:
+    """Return every object of a store."""
+    store = store_of(ws)
+    return {info.key: store.get(info.key) for info in store.list("")}
+
+
+@contextmanager
+def refused(ws: Workspace, error: type[Exception], *words: str) -> Iterator[None]:
+    """Expect `error`, with all `words` in its message, and not one byte changed in the store."""
+    before = contents(ws)
+    with pytest.raises(error) as caught:
+        yield
+    assert type(caught.value) is error
+    missing = [word for word in words if word not in str(caught.value)]
+    assert not missing, f"{caught.value} does not say {missing}"
+    assert contents(ws) == before
