@@ -118,25 +118,37 @@ def in_reading_order(logged: pl.DataFrame) -> pl.DataFrame:
     if not logged.height:
         return logged
     blocks = metric_blocks(logged)
-    metrics = blocks.unique(("run_id", "name"), maintain_order=True)
-    metrics = metrics.select("run_id", "name").with_row_index("metric")
-    numbers = blocks.join(metrics, on=("run_id", "name"), how="left", maintain_order="left")
-    of_row = numbers.select(pl.col("metric").repeat_by("len").explode())["metric"]
-    frame = logged.with_columns(of_row)
-    if not (frame["kind"] == "scalar").all():
+    metrics = blocks.unique(("run_id", "name"), maintain_order=True).select("run_id", "name")
+    one_family = (logged["kind"] == "scalar").all()
+    if one_family and blocks.height == metrics.height and _steps_rise(logged["step"], blocks):
+        return logged
+    of_block = metrics.with_row_index("metric")
+    numbers = blocks.join(of_block, on=("run_id", "name"), how="left", maintain_order="left")
+    frame = logged.with_columns(
+        numbers.select(pl.col("metric").repeat_by("len").explode())["metric"]
+    )
+    if not one_family:
         family = pl.col("kind").replace("list", "scalar")
         frame = frame.filter(family == family.first().over("metric"))
-    same = pl.col("metric") == pl.col("metric").shift()
-    rising = (pl.col("step") >= pl.col("step").shift()) | ~same
-    in_order = blocks.height == metrics.height and frame.select(rising.all()).item()
-    if not in_order:
-        stepped = pl.col("step").null_count().over("metric") == 0
-        frame = frame.sort("metric", pl.when(stepped).then("step"), maintain_order=True)
-    return frame.drop("metric")
+    stepped = pl.col("step").null_count().over("metric") == 0
+    by_step = pl.when(stepped).then("step")
+    return frame.sort("metric", by_step, maintain_order=True).drop("metric")
+
+
+def _steps_rise(steps: pl.Series, blocks: pl.DataFrame) -> bool:
+    """Return whether steps fall nowhere but where the next metric begins."""
+    falls = (steps < steps.shift()).arg_true()
+    starts = blocks["len"].cum_sum()
+    return bool(falls.is_in(starts.cast(falls.dtype).implode()).all())
 
 
 def metric_blocks(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the stretches of rows of one run and metric: `len`, `run_id`, `name`, in order."""
+    runs = frame["run_id"]
+    if frame.height and runs[0] == runs[-1]:
+        # The rows of a run stand together, so this is a frame of one run.
+        names = frame["name"].rle().struct.unnest()
+        return names.select("len", pl.lit(runs[0]).alias("run_id"), pl.col("value").alias("name"))
     stretches = frame.select(pl.struct("run_id", "name").rle().alias("stretch"))
     return stretches.unnest("stretch").unnest("value")
 
