@@ -8,7 +8,7 @@ from objrun import life
 from objrun.annotations import RunAnnotations
 from objrun.conversion import to_text
 from objrun.errors import RunNotFoundError, UserErrorException
-from objrun.format.documents import TERMINAL
+from objrun.format.documents import TERMINAL, type_of
 from objrun.format.names import check_run_id
 from objrun.metrics import RunMetrics
 from objrun.protocol.chain import Chain, last_version, load
@@ -93,8 +93,6 @@ class Run(RunMetrics, RunAnnotations):
     @property
     def type(self) -> str | None:
         """The type: None for interactive runs."""
-        from objrun.query.filters import type_of
-
         return type_of(self._chain.state)
 
     @property

@@ -126,6 +126,11 @@ class RunState:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+def type_of(state: RunState) -> str | None:
+    """Return the type of a run; Azure ML's scripts may give it as the property `runsource`."""
+    return state.type or state.properties.get("azureml.runsource")
+
+
 S = TypeVar("S")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from objrun.errors import UserErrorException
-from objrun.format.documents import STATUSES
+from objrun.format.documents import STATUSES, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,11 +58,6 @@ def check_filter(name: str, wanted: Any) -> None:
         if not isinstance(key, str) or not (value is None or isinstance(value, str)):
             message = f"{name} maps text to text or None, not {key!r} to {value!r}"
             raise UserErrorException(message)
-
-
-def type_of(state: RunState) -> str | None:
-    """Return the type of a run; Azure ML's scripts may give it as the property `runsource`."""
-    return state.type or state.properties.get("azureml.runsource")
 
 
 def matches(actual: Mapping[str, str | None], wanted: Filter) -> bool:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from objrun.errors import UserErrorException
+from objrun.format.documents import type_of
 from objrun.format.values import nearest
-from objrun.query.filters import type_of
 from objrun.query.metrics import SUMMARY
 
 if TYPE_CHECKING:

@@ -33,11 +33,12 @@ PARTS = {
     # L0
     "errors": Part(""),
     "clock": Part(""),
+    "logs": Part(""),
     # L1: siblings that never meet
     "format": Part("errors clock", "orjson pyarrow"),
     "storage": Part("errors clock", "", "storage fsspec"),
     # L2
-    "protocol": Part("errors clock format storage", "orjson pyarrow"),
+    "protocol": Part("errors clock logs format storage", "orjson pyarrow"),
     # L3
     "query": Part("errors clock format storage protocol", "orjson polars pyarrow"),
     # L4: a worker imports these, and pays for polars only when it asks a question
@@ -51,9 +52,14 @@ PARTS = {
     "objrun": Part("errors", "", "api"),
     # L5
     "cli": Part(
-        "errors clock format storage protocol query api objrun",
+        "errors clock format storage protocol query api objrun demo",
         "click numpy polars rich typer",
         "numpy plotext polars sklearn query api",
+    ),
+    "demo": Part(
+        "errors clock format storage protocol query api objrun",
+        "",
+        "numpy polars query sklearn api",
     ),
     "ui": Part("errors clock format storage protocol query api objrun"),
     "integrations": Part("errors clock format storage protocol query api objrun"),
