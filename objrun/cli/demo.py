@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -167,9 +168,11 @@ def _print_next(console: Console, parent: Run, named: str) -> None:
         (run for run in _family(parent) if run.id == parent.tags.get("best_child")), parent
     )
     child = f"{EXPERIMENT}/{winner.number}"
+    # The condition holds for the best child at least.
+    worth = math.floor(parent.get_metrics("best_accuracy")["best_accuracy"] * 100) / 100
     _title(console, "try next", "")
     for command in (
-        f"objrun runs --all{named} --where 'metrics.accuracy.max > 0.95'",
+        f"objrun runs --all{named} --where 'metrics.accuracy.max >= {worth:g}'",
         f"objrun show {child}{named}",
         f"objrun metrics {child} confusion{named}",
         f"objrun children {top}{named}",

@@ -3,7 +3,7 @@
 | code | meaning |
 |---|---|
 | 0 | done |
-| 1 | the store or what is stored has an error; the message says which |
+| 1 | the store or what is stored has an error; the message says which. Or nobody reads our output |
 | 2 | the command was given something it cannot use |
 | 3 | there is no such store, experiment, run or metric |
 | 130 | Ctrl-C |
@@ -128,7 +128,7 @@ def _encode_anything() -> None:
 
 
 def _reader_gone() -> int:
-    """End quietly: whoever read our output (`| head`) has seen enough."""
+    """End without a word: whoever read our output (`| head`) has seen enough."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return FAILED

@@ -17,7 +17,7 @@ _SELECTION: Final = "Which runs"
 
 def complete_status(incomplete: str) -> list[str]:
     """Return the statuses that begin so, for a shell."""
-    return [name for name in STATUSES if name.lower().startswith(incomplete.lower())]
+    return [name for name in STATUSES if name.startswith(incomplete)]
 
 
 InExperiment = Annotated[

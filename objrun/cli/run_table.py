@@ -219,8 +219,8 @@ def run_columns(listing: Listing, now: datetime, *, terminal: bool) -> list[Colu
     states = listing.states
     named = {state.experiment for state in states}
     where = [Column("experiment", [s.experiment for s in states], most=20, least=8)]
-    # Whoever names columns wants these before all else that is not needed to tell runs apart.
-    late = 0 if listing.chosen else AUTO
+    # Whoever names columns wants those first.
+    late = 1 if listing.chosen else AUTO
     ids = [s.run_id[:SHORT_ID] if terminal else s.run_id for s in states]
     return [
         *(where if len(named) > 1 else []),
@@ -231,9 +231,9 @@ def run_columns(listing: Listing, now: datetime, *, terminal: bool) -> list[Colu
         Column(
             "started",
             [age(s.started or s.created, now) for s in states],
-            rank=late and late + 1,
+            rank=late,
         ),
-        Column("took", [span(seconds_of(s, now)) for s in states], right=True, rank=late),
+        Column("took", [span(seconds_of(s, now)) for s in states], right=True, rank=late + 1),
         *(_tags(states) if listing.chosen else []),
         *_by_name(listing, terminal=terminal),
     ]
@@ -241,12 +241,12 @@ def run_columns(listing: Listing, now: datetime, *, terminal: bool) -> list[Colu
 
 def _tags(states: Sequence[RunState]) -> list[Column]:
     cells = [tag_text(state.tags) for state in states]
-    return [Column("tags", cells, most=14, least=8)] if any(cells) else []
+    return [Column("tags", cells, most=14, rank=3)] if any(cells) else []
 
 
 def _by_name(listing: Listing, *, terminal: bool) -> list[Column]:
     """Return the columns by name: parameters before metrics where they were chosen."""
-    ranks = {name: rank for rank, name in enumerate(listing.columns, start=1)}
+    ranks = {name: rank for rank, name in enumerate(listing.columns, start=4)}
     names = sorted(ranks, key=_is_metric) if listing.chosen else list(ranks)
     titles = {name: _short(name) if terminal else name for name in names}
     twice = {title for title, count in Counter(titles.values()).items() if count > 1}

@@ -1,0 +1,85 @@
+"""`objrun runs --watch` in a terminal of its own, while a run is logged by another process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from objrun import Experiment, Workspace
+from tests.cli.conftest import ANSI
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PATIENCE = 30.0
+
+
+class Terminal:
+    """A terminal of 100 columns in which a command runs."""
+
+    def __init__(self, *command: str) -> None:
+        self.screen, inside = pty.openpty()
+        fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 100, 0, 0))
+        self.process = subprocess.Popen(
+            command,
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            env={**os.environ, "TERM": "xterm-256color"},
+            start_new_session=True,
+        )
+        os.close(inside)
+        self.seen = ""
+
+    def wait_for(self, pattern: str) -> None:
+        """Read on until what was drawn since the last call has `pattern`."""
+        deadline = time.monotonic() + PATIENCE
+        while not (found := re.search(pattern, self.seen)):
+            assert time.monotonic() < deadline, f"{pattern!r} is not in {self.seen!r}"
+            self.read()
+        self.seen = self.seen[found.end() :]
+
+    def read(self) -> None:
+        if select.select([self.screen], [], [], 0.1)[0]:
+            # The terminal of a process that has ended cannot be read.
+            with suppress(OSError):
+                self.seen += ANSI.sub("", os.read(self.screen, 65536).decode(errors="replace"))
+
+    def end(self) -> int:
+        """Press Ctrl-C and return the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + PATIENCE
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self.read()
+        os.close(self.screen)
+        self.process.kill()
+        return self.process.wait()
+
+
+def test_a_run_is_seen_live(tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+    terminal = Terminal(sys.executable, "-m", "objrun.cli", "runs", "--watch", "--url", url)
+    terminal.wait_for("there is no objrun store")
+    run = Experiment(Workspace(url, {"durability": "none"}), "live").start_logging(
+        display_name="watched"
+    )
+    run.log("accuracy", 0.25)
+    run.flush()
+    terminal.wait_for(r"watched.*Running.*0\.25")
+    run.log("accuracy", 0.75)
+    run.flush()
+    terminal.wait_for(r"watched.*Running.*0\.75")
+    run.complete()
+    terminal.wait_for(r"watched.*Completed.*0\.75")
+    assert terminal.end() == 0
