@@ -61,8 +61,8 @@ def _check_empty(store: Store) -> None:
     if not found:
         found = [info.key for info in insist(lambda: store.list(""))]
     ours = {name for name in found if name.startswith((keys.PROBE, keys.HEADER))}
-    # Another process may have made the store since its header was looked for.
-    if keys.EXPERIMENTS.rstrip("/") in found or len(ours) == len(found):
+    # Another process may have made the store since its header, which comes first, was looked for.
+    if len(ours) == len(found) or _has_header(store):
         return
     strangers = ", ".join(sorted(set(found) - ours)[:3])
     message = (
@@ -70,3 +70,11 @@ def _check_empty(store: Store) -> None:
         "prefix, or one that holds a store"
     )
     raise NotAStoreError(message)
+
+
+def _has_header(store: Store) -> bool:
+    try:
+        insist(lambda: store.get(keys.HEADER))
+    except NotFoundError:
+        return False
+    return True
