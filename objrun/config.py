@@ -43,6 +43,10 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get("url"), str):
         message = f'{path} has no "url": it is not a configuration of objrun'
         raise UserErrorException(message)
+    options = config.get("storage_options")
+    if options is not None and not isinstance(options, dict):
+        message = f'{path}: "storage_options" is an object, not {type(options).__name__}'
+        raise UserErrorException(message)
     return config
 
 
