@@ -9,6 +9,8 @@ import pytest
 from objrun import Experiment, Workspace, clock
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from objrun import Run
     from tests.conftest import StoreURL
 
@@ -29,6 +31,14 @@ def experiment(ws: Workspace) -> Experiment:
 def run(experiment: Experiment) -> Run:
     """A run that has just been started."""
     return experiment.start_logging()
+
+
+@pytest.fixture(params=["local", "memory"])
+def any_ws(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
+    """A workspace in a fresh folder, and in memory."""
+    if request.param == "local":
+        return Workspace(tmp_path / "store", {"durability": "none"})
+    return Workspace(f"memory://{clock.random_hex(8)}")
 
 
 @pytest.fixture

@@ -1,0 +1,160 @@
+"""The run that a process was started for, and the offline run of a script on its own."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from objrun import Run, RunEnvironmentException
+from objrun.context import OfflineRun
+from objrun.errors import StatusWarning
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+from objrun import Experiment, Workspace
+
+LACKING = [
+    "create_children",
+    "display_name",
+    "experiment",
+    "get_details",
+    "get_metrics",
+    "get_status",
+    "get_tags",
+    "name",
+    "number",
+    "parent",
+    "status",
+    "tags",
+]
+
+
+@pytest.fixture
+def submitted(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """What a script sees as its run, when `run` was started for it."""
+    monkeypatch.setenv("OBJRUN_RUN_ID", run.id)
+    monkeypatch.setenv("OBJRUN_URL", run.experiment.workspace.url)
+    context: Run = Run.get_context()
+    return context
+
+
+class TestSubmitted:
+    def test_is_the_same_at_every_call(self, run: Run, submitted: Run) -> None:
+        assert submitted.id == run.id
+        assert submitted.experiment.name == "digits"
+        assert Run.get_context() is submitted
+        assert Run.get_context(allow_offline=False) is submitted
+        assert Run.get_submitted_run() is submitted
+
+    @pytest.mark.parametrize("end", ["complete", "fail"])
+    def test_leaves_its_status_to_the_launcher(self, run: Run, submitted: Run, end: str) -> None:
+        submitted.log("x", 1)
+        getattr(submitted, end)()
+        assert run.get_status() == "Running"
+        assert run.get_metrics() == {"x": 1}
+
+    def test_is_not_canceled_from_inside(self, run: Run, submitted: Run) -> None:
+        with pytest.warns(StatusWarning, match="end the script"):
+            submitted.cancel()
+        assert run.get_status() == "Running"
+
+    @pytest.mark.parametrize("error", [ValueError("bad"), SystemExit(0)])
+    def test_lets_errors_go_on(self, run: Run, submitted: Run, error: BaseException) -> None:
+        with pytest.raises(type(error)) as caught, submitted:  # noqa: PT012
+            submitted.log("x", 1)
+            raise error
+        assert caught.value is error
+        assert run.get_status() == "Running"
+        assert run.get_metrics() == {"x": 1}
+
+    def test_takes_options_from_the_environment(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        workspace = Workspace(tmp_path, {"durability": "none"})
+        run = Experiment(workspace, "digits").start_logging()
+        monkeypatch.setenv("OBJRUN_RUN_ID", run.id)
+        monkeypatch.setenv("OBJRUN_URL", str(tmp_path))
+        monkeypatch.setenv("OBJRUN_STORAGE_OPTIONS", '{"durability": "none"}')
+        context = Run.get_context()
+        assert context.id == run.id
+        assert context.experiment.workspace.storage_options == {"durability": "none"}
+
+    def test_has_children_of_its_own(self, run: Run, submitted: Run) -> None:
+        child = submitted.child_run("fold")
+        child.complete()
+        assert run.get_children()[0].id == child.id
+        assert run.get_children()[0].status == "Completed"
+
+
+class TestOffline:
+    @pytest.fixture(autouse=True)
+    def alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("OBJRUN_RUN_ID", "OBJRUN_URL", "OBJRUN_STORAGE_OPTIONS"):
+            monkeypatch.delenv(name, raising=False)
+
+    def test_is_another_at_every_call(self) -> None:
+        first, second = Run.get_context(), Run.get_context()
+        assert first.id.startswith("OfflineRun_")
+        assert first.id != second.id
+
+    def test_is_refused_on_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with pytest.raises(RunEnvironmentException, match="OBJRUN_RUN_ID and OBJRUN_URL"):
+            Run.get_context(allow_offline=False)
+        with pytest.raises(RunEnvironmentException, match="OBJRUN_RUN_ID and OBJRUN_URL"):
+            Run.get_submitted_run()
+        monkeypatch.setenv("OBJRUN_RUN_ID", "x")
+        assert isinstance(Run.get_context(), OfflineRun)
+
+    @pytest.mark.parametrize("name", LACKING)
+    def test_lacks_what_scripts_probe_for(self, name: str) -> None:
+        assert not hasattr(Run.get_context(), name)
+
+    @pytest.mark.parametrize(
+        ("call", "said"),
+        [
+            (lambda run: run.log("loss", 0.5), ("scalar", "loss", "0.5")),
+            (lambda run: run.log("loss", [1], "words", 3), ("loss", "[1]")),
+            (lambda run: run.log_list("x", [1, 2]), ("list", "x", "[1, 2]")),
+            (lambda run: run.log_row("x", a=1), ("row", "x", "'a': 1")),
+            (lambda run: run.log_table("x", {"a": [1]}), ("table", "x", "'a': [1]")),
+            (lambda run: run.log_metrics({"a": 1}, step=2), ("a", "1")),
+            (lambda run: run.log_params({"lr": 1}), ("lr", "1")),
+            (lambda run: run.log_batch("x", [1, 2]), ("x", "2")),
+            (lambda run: run.tag("a", "b"), ("a", "b")),
+            (lambda run: run.set_tags({"a": "b"}), ("a", "b")),
+            (lambda run: run.add_properties({"a": "b"}), ("a", "b")),
+            (lambda run: run.fail("why", "Code"), ("why", "Code")),
+        ],
+    )
+    def test_prints_what_it_is_told(
+        self, call: Any, said: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        call(Run.get_context())
+        out = capsys.readouterr().out
+        assert all(words in out for words in said), out
+
+    def test_is_otherwise_quiet(self, capsys: pytest.CaptureFixture[str]) -> None:
+        run = Run.get_context()
+        run.start()
+        run.flush(timeout_seconds=1)
+        run.complete()
+        run.cancel()
+        assert capsys.readouterr().out == ""
+        with run as same:
+            assert same is run
+        out = capsys.readouterr().out
+        assert "START" in out.splitlines()[0]
+        assert "STOP" in out.splitlines()[-1]
+
+    def test_has_offline_children(self) -> None:
+        run = Run.get_context()
+        assert run.child_run("x").id == f"{run.id}.x"
+
+    def test_touches_no_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        with Run.get_context() as run:
+            run.log("x", 1)
+        assert os.listdir(tmp_path) == []  # noqa: PTH208
