@@ -14,7 +14,9 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import s3_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from objrun.testing.s3_keys import ACCESS_KEY, REGION, SECRET_KEY
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 __all__ = ["LockedS3", "main"]
+
+BUCKET = "objrun"
+"""A bucket that is there from the start."""
 
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/")
 _REFUSED = (
@@ -86,12 +91,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     if options.unlocked:
         sys.setswitchinterval(1e-5)
+    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].create_bucket(BUCKET, REGION)
     sys.stdout.write(
         f"http://127.0.0.1:{server.port}\n"
         f"export AWS_ENDPOINT_URL=http://127.0.0.1:{server.port}\n"
         f"export AWS_ACCESS_KEY_ID={ACCESS_KEY}\n"
         f"export AWS_SECRET_ACCESS_KEY={SECRET_KEY}\n"
         f"export AWS_DEFAULT_REGION={REGION}\n"
+        f"# then, for one: objrun demo --url s3://{BUCKET}/demo\n"
     )
     sys.stdout.flush()
     try:
