@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.text import Text
 
 from objrun.cli.layout import Column
+from objrun.cli.remember import SegmentsOf
 from objrun.cli.style import age, one_line, short, span, status_text, tag_text
 from objrun.errors import ObjrunWarning
 
@@ -89,7 +90,7 @@ def find_runs(store: Store, known: Known, query: Query) -> Listing:
     needs_metrics = asked is None or any(map(_is_metric, asked))
     summaries = _summaries(store, states if needs_metrics else [])
     there = _names(states, summaries["name"].to_list())
-    names = _common(there) if asked is None else _expanded(asked, there)
+    names = _common(there, states) if asked is None else _expanded(asked, there)
     full = with_columns(runs_frame(shown), names, shown, summaries)
     cells = {name: _cells(name, states, full) for name in names}
     return Listing(states, cells, asked is None, frame.height)
@@ -116,8 +117,9 @@ def _summaries(store: Store, states: Sequence[RunState]) -> pl.DataFrame:
 
     wanted = {state.run_id for state in states}
     experiments = sorted({state.experiment for state in states})
-    shards = (shard for name in experiments for shard in read_shards(store, name))
-    return summary_frame(metrics_frame((s for s in shards if s.segment.run in wanted), leave_out))
+    some = SegmentsOf(store, wanted)
+    shards = (shard for name in experiments for shard in read_shards(some, name))
+    return summary_frame(metrics_frame(shards, leave_out))
 
 
 def _names(states: Sequence[RunState], metrics: Iterable[str]) -> dict[str, int]:
@@ -128,12 +130,20 @@ def _names(states: Sequence[RunState], metrics: Iterable[str]) -> dict[str, int]
     return dict(found)
 
 
-def _common(there: Mapping[str, int]) -> list[str]:
-    """Return the columns that most runs have, a metric and a parameter by turns."""
+def _common(there: Mapping[str, int], states: Sequence[RunState]) -> list[str]:
+    """Return the columns that most runs have, a metric and a parameter by turns.
+
+    Parameters that are the same in all runs tell nothing apart and come last.
+    """
+    values: dict[str, set[str]] = {}
+    for state in states:
+        for key, value in state.params.items():
+            values.setdefault(f"params.{key}", set()).add(repr(value))
 
     def most(part: str) -> list[str]:
         names = [name for name in there if name.startswith(part)]
-        return sorted(names, key=lambda name: -there[name])[: AUTO // 2]
+        names.sort(key=lambda name: (len(values.get(name, ())) == 1, -there[name]))
+        return names[: AUTO // 2]
 
     metrics, params = most("metrics."), most("params.")
     both = [name for pair in zip(metrics, params, strict=False) for name in pair]

@@ -132,6 +132,14 @@ def test_a_wide_terminal_shows_parameters_and_metrics(cli: Call) -> None:
     assert titles.index("lr") < titles.index("loss")
 
 
+def test_parameters_that_differ_are_shown_first(bare: Call, tmp_path: Path) -> None:
+    experiment = Experiment(Workspace(tmp_path / "store", {"durability": "none"}), "e")
+    for lr in (0.1, 0.2):
+        experiment.start_logging().log_params({"epochs": 9, "lr": lr})
+    titles = bare("runs", "--url", str(tmp_path / "store"), width=80).lines[0].split()
+    assert titles[-2:] == ["lr", "epochs"]
+
+
 def test_named_columns_are_shown_also_where_room_is_short(cli: Call) -> None:
     columns = "params.lr,metrics.loss.min,metrics.loss.max,tags.model,params.layers"
     printed = cli("runs", "digits", "--columns", columns, width=80)

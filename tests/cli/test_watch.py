@@ -17,6 +17,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from objrun import Experiment, Workspace
+from objrun.cli.remember import RememberingStore
+from objrun.cli.run_table import Query, find_runs
+from objrun.storage import CountingStore
 from tests.cli.conftest import ANSI
 
 if TYPE_CHECKING:
@@ -65,6 +68,20 @@ class Terminal:
         os.close(self.screen)
         self.process.kill()
         return self.process.wait()
+
+
+def test_drawing_again_fetches_nothing_twice(place: Path) -> None:
+    workspace = Workspace(place)
+    counting = CountingStore(workspace.reading())
+    store = RememberingStore(counting)
+    query = Query(["digits"], lambda state: state.parent_run_id is None, limit=3)
+    first = find_runs(store, workspace.known_runs, query)
+    # Eight runs; of metrics only those of the three that are shown: one segment.
+    assert counting.counts["get"] == 8 + 1
+    counting.counts.clear()
+    again = find_runs(store, workspace.known_runs, query)
+    assert again == first
+    assert set(counting.counts) == {"list"}
 
 
 def test_a_run_is_seen_live(tmp_path: Path) -> None:
