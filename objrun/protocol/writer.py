@@ -74,6 +74,7 @@ class Writer:
         self._draining = threading.Lock()
         self._stop: threading.Event | None = None
         self._open: list[pa.Table] = []
+        self._taking = False
         self._start = self._durable = 0
         self._opened = clock.monotonic()
         self._wait = first_flush
@@ -99,7 +100,8 @@ class Writer:
 
     def waiting(self) -> int:
         """Return how many points are not durable yet; a batch not yet frozen counts as one."""
-        return self.buffer.points() + self._frozen() - self._durable
+        # In this order: what has left the buffer is being taken, or is frozen already.
+        return self.buffer.points() + self._taking + self._frozen() - self._durable
 
     def _frozen(self) -> int:
         """Return the offset behind the last frozen row."""
@@ -191,11 +193,7 @@ class Writer:
         """Make durable what was logged before this call; False if stopped on the way."""
         with self._draining:
             self._hurried = False
-            frozen = self.buffer.freeze()
-            if frozen is not None:
-                if not self._open:
-                    self._opened = clock.monotonic()
-                self._open.append(frozen)
+            self._take()
             while self._frozen() > self._durable:
                 table = pa.concat_tables(self._open, promote_options="default")
                 rows = table.slice(0, MAX_ROWS)
@@ -209,6 +207,18 @@ class Writer:
                     self._open = [rest] if rest.num_rows else []
                     self._opened = clock.monotonic()
             return True
+
+    def _take(self) -> None:
+        """Freeze what was logged; until it is frozen it still counts as waiting."""
+        self._taking = True
+        try:
+            frozen = self.buffer.freeze()
+            if frozen is not None:
+                if not self._open:
+                    self._opened = clock.monotonic()
+                self._open.append(frozen)
+        finally:
+            self._taking = False
 
     def _is_full(self, rows: int, size: int) -> bool:
         age = clock.monotonic() - self._opened
