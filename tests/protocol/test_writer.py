@@ -1,0 +1,212 @@
+"""The real writer: what flush promises, on networks that fail, with several at once."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from objrun import clock
+from objrun.errors import (
+    FlushTimeoutError,
+    PermissionDeniedError,
+    UnavailableError,
+)
+from objrun.protocol import writer as module
+from objrun.protocol.buffer import Buffer
+from objrun.protocol.writer import Writer
+from objrun.storage import connect
+from objrun.storage.wrappers import CountingStore, Fault, FaultyStore
+from tests.protocol.faults import DOWN, LOST, chaos, script
+from tests.protocol.segments import counted, key_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from objrun.storage import Store
+
+
+def writer_to(store: Any) -> Writer:
+    return Writer(store, "e", "r")
+
+
+def log(writer: Writer, *values: float) -> None:
+    points = writer.buffer.series("x")
+    for value in values:
+        points.extend((float(value), None, 1))
+    writer.started()
+
+
+def small(patch: pytest.MonkeyPatch, rows: int) -> None:
+    patch.setattr(module, "CLOSED_ROWS", rows)
+    patch.setattr(module, "MAX_ROWS", 2 * rows)
+
+
+def test_a_flush_is_one_put_and_forgets_what_it_supersedes(store: Store) -> None:
+    counting = CountingStore(store)
+    writer = writer_to(counting)
+    log(writer, 0)
+    writer.flush()
+    assert counting.counts == {"put": 1}
+    counting.reset()
+    log(writer, 1, 2)
+    writer.flush()
+    assert counting.counts == {"put": 1, "delete": 1}
+    assert [info.key for info in store.list("")] == [key_of(writer._writer, 0, 3)]  # noqa: SLF001
+    counting.reset()
+    writer.flush()
+    writer.close()
+    assert counting.counts == {}
+
+
+def test_a_closed_segment_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    small(monkeypatch, 3)
+    writer = writer_to(store)
+    for value in range(5):
+        log(writer, value)
+        writer.flush()
+    names = [info.key.rpartition("/")[2].partition("-")[2] for info in store.list("")]
+    assert names == ["000000000000-000000000003.parquet", "000000000003-000000000005.parquet"]
+    assert list(counted(store).values()) == [[0, 1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("count", [5, 6, 7, 12, 13, 40])
+def test_much_at_once_is_cut_into_segments(
+    store: Store, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    small(monkeypatch, 3)
+    writer = writer_to(store)
+    log(writer, *range(count // 2))
+    writer.flush()
+    log(writer, *range(count // 2, count))
+    writer.close()
+    assert list(counted(store).values()) == [[*range(count)]]
+    sizes = [info.key.rpartition("/")[2][17:].split("-") for info in store.list("")]
+    assert all(int(stop[:12]) - int(start) <= 6 for start, stop in sizes)
+
+
+@pytest.mark.parametrize("faults", [[DOWN], [LOST], [DOWN, LOST, DOWN], [LOST] * 4])
+def test_a_lost_request_or_answer_loses_and_doubles_nothing(
+    store: Store, faults: list[Fault]
+) -> None:
+    writer = writer_to(FaultyStore(store, script("put", faults)))
+    log(writer, 0, 1)
+    writer.flush()
+    log(writer, 2)
+    writer.close()
+    assert list(counted(store).values()) == [[0, 1, 2]]
+
+
+def test_a_delete_that_fails_is_no_trouble(store: Store) -> None:
+    writer = writer_to(FaultyStore(store, script("delete", [DOWN] * 5)))
+    for value in range(4):
+        log(writer, value)
+        writer.flush()
+    assert list(counted(store).values()) == [[0, 1, 2, 3]]
+    assert len(store.list("")) == 4
+
+
+def test_flush_says_what_waiting_does_not_mend(store: Store) -> None:
+    denied = threading.Event()
+    error = PermissionDeniedError("not allowed")
+    writer = writer_to(FaultyStore(store, lambda *_: error if not denied.is_set() else None))
+    log(writer, 0)
+    with pytest.raises(PermissionDeniedError, match="not allowed"):
+        writer.flush()
+    assert writer.waiting() == 1
+    denied.set()
+    writer.flush()
+    assert list(counted(store).values()) == [[0]]
+
+
+def test_flush_gives_up_in_time_and_keeps_the_points(store: Store) -> None:
+    down = threading.Event()
+    error = UnavailableError("the store is down")
+    writer = writer_to(FaultyStore(store, lambda *_: None if down.is_set() else error))
+    log(writer, 0, 1)
+    with pytest.raises(
+        FlushTimeoutError, match=r"2 points are not durable after 0\.1 s: the store"
+    ):
+        writer.flush(0.1)
+    down.set()
+    writer.flush()
+    assert list(counted(store).values()) == [[0, 1]]
+
+
+def test_flush_waits_for_points_that_are_being_frozen(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have left the buffer and are in no segment yet: this very moment is easily missed."""
+    taken, go_on = threading.Event(), threading.Event()
+    freeze = Buffer.freeze
+
+    def slowly(self: Buffer) -> pa.Table | None:
+        frozen = freeze(self)
+        taken.set()
+        go_on.wait(20)
+        return frozen
+
+    monkeypatch.setattr(Buffer, "freeze", slowly)
+    writer = writer_to(store)
+    log(writer, 0, 1)
+    writer.hurry()
+    assert taken.wait(20)
+    assert writer.waiting()
+    with pytest.raises(FlushTimeoutError):
+        writer.flush(0.05)
+    go_on.set()
+    writer.flush()
+    assert list(counted(store).values()) == [[0, 1]]
+    assert not writer.waiting()
+
+
+def test_logging_after_the_end_goes_on_under_the_same_name(store: Store) -> None:
+    writer = writer_to(store)
+    log(writer, 0)
+    writer.close()
+    log(writer, 1)
+    writer.close()
+    assert list(counted(store).values()) == [[0, 1]]
+
+
+def flushed(writer: Writer) -> bool:
+    try:
+        writer.flush(20)
+    except PermissionDeniedError:
+        return False
+    return True
+
+
+def log_and_flush(writer: Writer) -> None:
+    for start in range(0, 30, 3):
+        log(writer, *range(start, start + 3))
+        if start % 2:
+            flushed(writer)
+
+
+@settings(max_examples=12)
+@given(st.integers(0, 2**32), st.integers(1, 9))
+def test_writers_at_once_on_a_bad_network(seed: int, rows: int) -> None:
+    """A reader meanwhile sees a beginning of each; in the end there is everything, once."""
+    store = connect(f"memory://{clock.random_hex(8)}")
+    with pytest.MonkeyPatch.context() as patch:
+        small(patch, rows)
+        patch.setattr(clock, "backoff", lambda *_, **__: 0.0)
+        writers = [writer_to(FaultyStore(store, chaos(seed + n, share=0.4))) for n in range(3)]
+
+        with ThreadPoolExecutor(3) as pool:
+            working = [pool.submit(log_and_flush, writer) for writer in writers]
+            while not all(each.done() for each in working):
+                for values in counted(store).values():
+                    assert values == [*range(len(values))]
+            for each in working:
+                each.result()
+        for writer in writers:
+            while not flushed(writer):
+                continue
+            writer.stop()
+    assert list(counted(store).values()) == [[*range(30)]] * 3
