@@ -11,6 +11,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from fsspec.asyn import reset_lock
+
 from objrun import clock
 from objrun.errors import (
     BucketNotFoundError,
@@ -35,6 +37,10 @@ __all__ = ["RemoteStore", "connect_remote"]
 
 _CLOCK = "objrun.now"
 _RANGE_NOT_SATISFIABLE = 416
+
+# A thread that makes fsspec's event loop holds its lock. fsspec means to renew the lock in forked
+# children and misses it, so a fork at that moment would leave a child that waits for ever.
+os.register_at_fork(after_in_child=reset_lock)
 
 
 def connect_remote(location: Location, options: Mapping[str, Any]) -> RemoteStore:
