@@ -217,8 +217,6 @@ class RunMetrics:
 
     def _points(self, runs: list[str]) -> pl.DataFrame:
         """Return the rows of these runs of this experiment, fetched at once."""
-        import polars as pl
-
         from objrun.protocol.live import read_shards
         from objrun.query.metrics import metrics_frame, refuse
 
@@ -226,9 +224,7 @@ class RunMetrics:
         experiment, run_id = self._address
         if runs == [run_id]:
             return metrics_frame(read_shards(self._store, experiment, run_id), refuse)
-        wanted = set(runs)
-        shards = [s for s in read_shards(self._store, experiment) if s.segment.run in wanted]
-        return metrics_frame(shards, refuse).filter(pl.col("run_id").is_in(runs))
+        return metrics_frame(read_shards(self._store, experiment, among=set(runs)), refuse)
 
     def _descendants(self, run_type: str | None) -> list[str]:
         """Return the ids of all descendants of a type; `Run` knows them."""

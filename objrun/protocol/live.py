@@ -25,7 +25,7 @@ from objrun.protocol.updates import replay
 from objrun.storage import fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from objrun.format.keys import SegmentKey
     from objrun.storage import Store
@@ -120,13 +120,21 @@ def refuse_checkpoints(store: Store, experiment: str) -> None:
         raise UnsupportedFormatError(message)
 
 
-def read_shards(store: Store, experiment: str, run: str | None = None) -> list[Shard]:
-    """Return the segments that count, of one run or of all, by run, writer and offset."""
+def read_shards(
+    store: Store,
+    experiment: str,
+    run: str | None = None,
+    among: Container[str] | None = None,
+) -> list[Shard]:
+    """Return the segments that count, by run, writer and offset.
+
+    Of one run, by a listing of it alone; of all; or of those `among` all.
+    """
     read: dict[str, bytes] = {}
     for _ in range(RESTARTS):
         listed = _list_segments(store, keys.shards(experiment, run))
         refuse_checkpoints(store, experiment)
-        pieces = choose(listed)
+        pieces = choose(s for s in listed if among is None or s.run in among)
         if _fetch_missing(store, (listed[piece.segment] for piece in pieces), read):
             return [_shard(listed[piece.segment], piece, read) for piece in pieces]
     message = f"the segments of {experiment!r} change faster than they can be read: try again"

@@ -48,8 +48,13 @@ def frame_of(
     """Return runs as a frame, newest first, with further columns by name."""
     summaries = pl.DataFrame(schema={"run_id": pl.String, "name": pl.String})
     if names := metric_names(columns):
-        experiments = sorted({v.state.experiment for v in versions if v.state})
-        shards = [shard for name in experiments for shard in read_shards(store, name)]
+        states = [version.state for version in versions if version.state]
+        ids = {state.run_id for state in states}
+        shards = [
+            shard
+            for name in sorted({state.experiment for state in states})
+            for shard in read_shards(store, name, among=ids)
+        ]
         points = metrics_frame(shards, leave_out).filter(pl.col("name").is_in(names))
         summaries = summary_frame(points)
     return with_columns(runs_frame(versions), columns, versions, summaries)
