@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock, life
 from objrun.conversion import to_text
 from objrun.errors import (
+    CorruptObjectWarning,
     ExperimentNotFoundError,
+    FormatError,
     NotAStoreError,
+    NotFoundError,
     RunExistsError,
     UserErrorException,
 )
@@ -23,13 +27,14 @@ from objrun.format.documents import (
 )
 from objrun.format.names import check_experiment, check_key, check_run_id
 from objrun.protocol.chain import Chain, Scheme, create, first_version, last_version, load
+from objrun.protocol.endings import renew_after_fork
 from objrun.protocol.live import run_scheme
 from objrun.protocol.numbers import Numbers
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import CREATE, Describe, RemoveTags, SetLifecycle, SetTags, replay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     import polars as pl
@@ -58,10 +63,15 @@ class Experiment:
         """Name the experiment; nothing is sent."""
         self.workspace = workspace
         self.name = check_experiment(name)
-        self._lock = threading.RLock()
         self._chain: Chain[ExperimentState] | None = None
         self._listed = 0
         self._numbers: Numbers | None = None
+        self.forked()
+        renew_after_fork(self)
+
+    def forked(self) -> None:
+        """Have a new lock in a forked child: the parent's may be held by a thread left there."""
+        self._lock = threading.RLock()
 
     def start_logging(
         self,
@@ -270,6 +280,8 @@ class Experiment:
     ) -> Sequence[Experiment]:
         """Return the experiments of a view, by name: ActiveOnly, ArchivedOnly or All.
 
+        Damaged ones are left out with a CorruptObjectWarning each.
+
         >>> [experiment.name for experiment in Experiment.list(ws)]
         ['digits']
         """
@@ -284,7 +296,7 @@ class Experiment:
         return [
             experiment
             for experiment in found
-            if (state := experiment.find())
+            if (state := _unless_damaged(experiment.find))
             and state.lifecycle in VIEWS[view_type]
             and matches(state.tags, tags)
         ]
@@ -341,11 +353,29 @@ class Experiment:
         return f"Experiment(Name: {self.name},\nWorkspace: {self.workspace.url})"
 
 
-def full_name(store: Store, piece: str) -> str:
-    """Return the name of an experiment whose folder's name was cut, from its first version."""
+def full_name(store: Store, piece: str) -> str | None:
+    """Return the name of an experiment whose folder's name was cut, from its first version.
+
+    None where there is no such version, or a damaged one, of which a CorruptObjectWarning tells.
+    """
     key = f"{keys.EXPERIMENTS}{piece}/state/{1:0{keys.VERSION_DIGITS}d}.json"
-    state = decode_experiment(key, insist(lambda: store.get(key))).state
-    return state.name if state else piece
+    try:
+        data = insist(lambda: store.get(key))
+    except NotFoundError:
+        return None
+    state = _unless_damaged(lambda: decode_experiment(key, data).state)
+    return state.name if state else None
+
+
+def _unless_damaged(
+    read: Callable[[], ExperimentState | None],
+) -> ExperimentState | None:
+    """Return what is read; None, with a warning, where it is damaged or too new to be read."""
+    try:
+        return read()
+    except FormatError as error:
+        warnings.warn(f"{error.message}: left out", CorruptObjectWarning, stacklevel=3)
+        return None
 
 
 def _scheme(name: str) -> Scheme[ExperimentState]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from objrun.errors import NotAStoreError, UserErrorException
 from objrun.format import keys
-from objrun.format.names import check_run_id
+from objrun.format.names import check_run_id, is_experiment
 from objrun.protocol.opening import open_for_reading, open_for_writing
 from objrun.storage import connect
 
@@ -151,7 +151,8 @@ class Workspace:
 
         store = self.reading()
         pieces = store.folders(keys.EXPERIMENTS)
-        return sorted(keys.decode_name(piece) or full_name(store, piece) for piece in pieces)
+        names = (keys.decode_name(piece) or full_name(store, piece) for piece in pieces)
+        return sorted(name for name in names if name and is_experiment(name))
 
     def get_run(self, run_id: str) -> Run:
         """Return the run with this id, of whatever experiment; RunNotFoundError if there is none.

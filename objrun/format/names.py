@@ -47,6 +47,15 @@ def check_run_id(run_id: object) -> str:
     return run_id
 
 
+def is_experiment(text: str) -> bool:
+    """Return whether `text` can name an experiment; readers ask this of what they find in a store.
+
+    >>> is_experiment("mnist-2"), is_experiment("a.b")
+    (True, False)
+    """
+    return 0 < len(text) <= MAX_EXPERIMENT and _EXPERIMENT.fullmatch(text) is not None
+
+
 def check_experiment(name: object) -> str:
     """Return `name` if it can name an experiment, else raise UserErrorException.
 
@@ -56,7 +65,7 @@ def check_experiment(name: object) -> str:
     if not isinstance(name, str):
         message = f"an experiment's name is text, not {type(name).__name__}"
         raise UserErrorException(message)
-    if not 0 < len(name) <= MAX_EXPERIMENT or not _EXPERIMENT.fullmatch(name):
+    if not is_experiment(name):
         message = (
             f"{_shown(name)} cannot name an experiment: it has 1 to {MAX_EXPERIMENT} letters, "
             "digits, _ or - and begins with an ASCII letter or digit"
