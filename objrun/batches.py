@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import pyarrow as pa
@@ -75,7 +76,7 @@ def _array(given: Any, what: str) -> pa.Array:
     """Return an Arrow array of whatever numpy, Arrow, pandas or Python holds in one dimension."""
     if isinstance(given, pa.ChunkedArray):
         return given.combine_chunks()
-    if isinstance(given, Mapping | Set):
+    if isinstance(given, Mapping | AbstractSet):
         message = f"{what} are a {type(given).__name__}: an array or a sequence is wanted"
         raise UserErrorException(message)
     # The caller may fill the memory of a numpy array anew before its points are stored.
