@@ -99,8 +99,17 @@ def filtered(
         raise UserErrorException(message)
     named = [name for name in where.meta.root_names() if name not in SCHEMA]
     frame = frame_of(store, versions, [*named, *columns])
-    try:
-        return frame.filter(where)
-    except pl.exceptions.PolarsError as error:
-        message = f"where cannot be applied to runs: {error}"
-        raise UserErrorException(message) from None
+    # A parameter that no run has yet is of whatever type `where` takes it for.
+    unset = [name for name in named if _is_unset(name, frame)]
+    errors = []
+    for dtype in (pl.String, pl.Float64, pl.Boolean) if unset else (pl.String,):
+        try:
+            return frame.with_columns(pl.col(unset).cast(dtype)).filter(where)
+        except pl.exceptions.PolarsError as error:
+            errors.append(error)
+    message = f"where cannot be applied to runs: {errors[0]}"
+    raise UserErrorException(message)
+
+
+def _is_unset(name: str, frame: pl.DataFrame) -> bool:
+    return name.startswith("params.") and frame[name].null_count() == frame.height
