@@ -150,6 +150,7 @@ class Chain(Generic[S]):
         with self._lock:
             self._settle()
             fresh = False
+            lost = 0
             while True:
                 state = self.state
                 for change in changes:
@@ -158,6 +159,10 @@ class Chain(Generic[S]):
                     if self._try(state, tuple(change.op() for change in changes)):
                         return self.state
                     fresh = False
+                    lost += 1
+                    if lost > 1:
+                        # Others commit faster than one version a try: catch up with them first.
+                        self.refresh()
                 elif fresh:
                     return state
                 else:

@@ -51,6 +51,14 @@ class Flushable(Forkable, Protocol):
         """End its thread."""
 
 
+STEADY = threading.Lock()
+"""Held around work in native code that a fork must not cut in two, because a child would inherit
+its locks and half-made state; a fork waits until it is free. Never held while a store is asked."""
+
+os.register_at_fork(
+    before=STEADY.acquire, after_in_parent=STEADY.release, after_in_child=STEADY.release
+)
+
 _forkables: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _flushables: weakref.WeakSet[Flushable] = weakref.WeakSet()
 _given_up: weakref.WeakSet[Flushable] = weakref.WeakSet()

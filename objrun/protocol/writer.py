@@ -195,9 +195,10 @@ class Writer:
             self._hurried = False
             self._take()
             while self._frozen() > self._durable:
-                table = pa.concat_tables(self._open, promote_options="default")
-                rows = table.slice(0, MAX_ROWS)
-                data = encode_segment(rows.unify_dictionaries())
+                with endings.STEADY:
+                    table = pa.concat_tables(self._open, promote_options="default")
+                    rows = table.slice(0, MAX_ROWS)
+                    data = encode_segment(rows.unify_dictionaries())
                 if not self._send(self._start + rows.num_rows, data, stop):
                     return False
                 self._open = [table]
@@ -212,7 +213,8 @@ class Writer:
         """Freeze what was logged; until it is frozen it still counts as waiting."""
         self._taking = True
         try:
-            frozen = self.buffer.freeze()
+            with endings.STEADY:
+                frozen = self.buffer.freeze()
             if frozen is not None:
                 if not self._open:
                     self._opened = clock.monotonic()

@@ -1,0 +1,53 @@
+"""Places that real processes share, and the mark of tests too slow for every run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.processes.programs import Place
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from objrun.testing.servers import Server
+
+S3 = pytest.param("s3", marks=pytest.mark.xdist_group("s3"))
+CLOUDS = [
+    S3,
+    pytest.param("gcs", marks=pytest.mark.xdist_group("gcs")),
+    pytest.param("azure", marks=pytest.mark.xdist_group("azure")),
+]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes long; run by `pytest -m slow tests/processes`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is slow unless `-m` says something about it."""
+    if "slow" in config.option.markexpr:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = [item for item in items if item not in slow]
+    config.hook.pytest_deselected(items=slow)
+
+
+def _place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "local":
+        return Place(str(tmp_path / "store"), {"durability": "none"})
+    server: Server = request.getfixturevalue(f"{request.param}_server")
+    return Place(server.new_bucket(), server.options)
+
+
+@pytest.fixture(params=["local", S3])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A fresh store in a folder, then in S3."""
+    return _place(request, tmp_path)
+
+
+@pytest.fixture(params=["local", *CLOUDS])
+def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A fresh store in a folder, then in each cloud."""
+    return _place(request, tmp_path)

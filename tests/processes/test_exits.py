@@ -1,0 +1,285 @@
+"""However a process ends, short of SIGKILL, everything that it logged is in the store."""
+
+from __future__ import annotations
+
+import signal
+from typing import NamedTuple
+
+import pytest
+
+from tests.processes.programs import Place, launch, perform
+
+POINTS = 100
+
+
+class End(NamedTuple):
+    """How a program ends after it has logged POINTS points: its source and its exit code."""
+
+    source: str
+    code: int
+
+
+BY_ITSELF = {
+    "the end of the script": End("", 0),
+    "an exception": End("raise ValueError('bad')", 1),
+    "sys.exit()": End("sys.exit()", 0),
+    "sys.exit(3)": End("sys.exit(3)", 3),
+    "KeyboardInterrupt": End("signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
+    "SIGTERM to itself": End("signal.raise_signal(signal.SIGTERM)", 143),
+    "the end of main, called in a thread": End(
+        "threading.Thread(target=lambda: time.sleep(0.3)).start()", 0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_ITSELF)
+def test_nothing_is_lost_when_a_process_ends_by(place: Place, name: str) -> None:
+    end = BY_ITSELF[name]
+    source = f"""
+        run = start()
+        for i in range({POINTS}):
+            run.log("x", float(i))
+        {end.source}
+    """
+    ended = perform(place, source)
+    assert ended.code == end.code, ended.err
+    assert "lost" not in ended.err
+    assert place.values() == list(range(POINTS))
+
+
+def test_nothing_is_lost_when_the_client_is_warm(place: Place) -> None:
+    source = """
+        run = start()
+        run.log("x", 0.0)
+        run.flush()
+        time.sleep(0.2)
+        for i in range(1, 100):
+            run.log("x", float(i))
+    """
+    ended = perform(place, source)
+    assert ended.code == 0, ended.err
+    assert place.values() == list(range(100))
+
+
+def test_nothing_is_lost_when_the_client_is_cold(place: Place) -> None:
+    """A run found by its id: this process has written nothing when it ends."""
+    place.workspace().writing()
+    perform(place, "start()")
+    ended = perform(place, "run = begin(); run.log('x', 1.0)")
+    assert ended.code == 0, ended.err
+    assert place.values() == [1.0]
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_when_the_client_was_idle(place: Place) -> None:
+    """Connections that nobody uses are closed after 15 s; the last flush opens new ones."""
+    source = """
+        run = start()
+        run.log("x", 0.0)
+        run.flush()
+        time.sleep(20)
+        run.log("x", 1.0)
+    """
+    ended = perform(place, source)
+    assert ended.code == 0, ended.err
+    assert place.values() == [0.0, 1.0]
+
+
+WAITS = {
+    "in Python code": "while True: sum(range(100))",
+    "asleep": "time.sleep(60)",
+    "waiting for a thread": "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    "        threading.Event().wait(60)",
+    "in flush()": "while True: run.log('more', 1.0); run.flush()",
+    "logging": "while True: run.log('more', 1.0)",
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_sigterm_loses_nothing(place: Place, name: str) -> None:
+    source = f"""
+        run = start()
+        for i in range({POINTS}):
+            run.log("x", float(i))
+        say("logged")
+        {WAITS[name]}
+    """
+    program = launch(place, source)
+    program.heard("logged")
+    program.send(signal.SIGTERM)
+    ended = program.ended()
+    assert ended.code == 143, ended.err
+    assert place.values() == list(range(POINTS))
+
+
+def test_sigterm_fails_a_run_in_a_with_block(place: Place) -> None:
+    source = """
+        with start() as run:
+            run.log("x", 1.0)
+            say("logged")
+            time.sleep(60)
+    """
+    program = launch(place, source)
+    program.heard("logged")
+    program.send(signal.SIGTERM)
+    assert program.ended().code == 143
+    assert place.run().status == "Failed"
+    assert place.values() == [1.0]
+
+
+def test_sigterm_in_the_last_flush_does_not_end_it(place: Place) -> None:
+    source = """
+        from objrun.protocol.writer import Writer
+        whole = Writer.flush
+        def flush(self, timeout):
+            say("flushing")
+            time.sleep(1)
+            whole(self, timeout)
+        Writer.flush = flush
+        run = start()
+        run.log("x", 1.0)
+    """
+    program = launch(place, source)
+    program.heard("flushing")
+    program.send(signal.SIGTERM)
+    ended = program.ended()
+    assert ended.code == -signal.SIGTERM, ended.err
+    assert place.values() == [1.0]
+
+
+def test_sigterm_ends_a_process_whose_main_thread_has_ended(place: Place) -> None:
+    source = """
+        run = start()
+        run.log("x", 1.0)
+        def work():
+            time.sleep(0.5)
+            run.log("x", 2.0)
+            say("logged")
+            time.sleep(60)
+        threading.Thread(target=work).start()
+    """
+    program = launch(place, source)
+    program.heard("logged")
+    program.send(signal.SIGTERM)
+    ended = program.ended()
+    assert ended.code == -signal.SIGTERM, ended.err
+    assert place.values() == [1.0, 2.0]
+
+
+def test_a_handler_of_the_program_stays(place: Place) -> None:
+    source = """
+        def handler(number, frame):
+            say("mine")
+            sys.exit(7)
+        signal.signal(signal.SIGTERM, handler)
+        run = start()
+        run.log("x", 1.0)
+        say("logged")
+        time.sleep(60)
+    """
+    program = launch(place, source)
+    program.heard("logged")
+    program.send(signal.SIGTERM)
+    ended = program.ended()
+    assert (ended.code, ended.out) == (7, ["mine"])
+    assert place.values() == [1.0]
+
+
+def test_a_handler_set_later_wins(place: Place) -> None:
+    source = """
+        run = start()
+        run.log("x", 1.0)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
+        say("logged")
+        time.sleep(60)
+    """
+    program = launch(place, source)
+    program.heard("logged")
+    program.send(signal.SIGTERM)
+    assert program.ended().code == 9
+    assert place.values() == [1.0]
+
+
+def test_an_ignored_sigterm_stays_ignored(place: Place) -> None:
+    source = """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        run = start()
+        run.log("x", 1.0)
+        signal.raise_signal(signal.SIGTERM)
+        run.log("x", 2.0)
+    """
+    assert perform(place, source).code == 0
+    assert place.values() == [1.0, 2.0]
+
+
+def test_threads_that_outlive_main_lose_nothing(place: Place) -> None:
+    """The main thread has ended and the last flush has been; others still log."""
+    source = """
+        run = start()
+        run.log("x", 0.0)
+        def work():
+            for i in range(1, 20):
+                time.sleep(0.05)
+                run.log("x", float(i))
+        threading.Thread(target=work).start()
+    """
+    ended = perform(place, source)
+    assert ended.code == 0, ended.err
+    assert "Traceback" not in ended.err
+    assert place.values() == list(range(20))
+
+
+def test_a_thread_may_log_first_after_main_has_ended(place: Place) -> None:
+    source = """
+        run = start()
+        def work():
+            time.sleep(0.5)
+            run.log("x", 1.0)
+        threading.Thread(target=work).start()
+    """
+    ended = perform(place, source)
+    assert "Traceback" not in ended.err
+    assert place.values() == [1.0]
+
+
+def test_tasks_of_an_executor_that_outlive_main_lose_nothing(place: Place) -> None:
+    source = """
+        from concurrent.futures import ThreadPoolExecutor
+        run = start()
+        run.log("x", 0.0)
+        pool = ThreadPoolExecutor(2)
+        def work():
+            time.sleep(0.5)
+            run.log("x", 1.0)
+        pool.submit(work)
+    """
+    ended = perform(place, source)
+    assert "Traceback" not in ended.err
+    assert place.values() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_exit_handlers_of_others_may_log(place: Place, when: str) -> None:
+    """Registered before objrun made its writer, or after."""
+    register = "atexit.register(lambda: run.log('x', 1.0))"
+    source = f"""
+        run = start()
+        {register if when == "before" else ""}
+        run.log("x", 0.0)
+        {register if when == "after" else ""}
+    """
+    ended = perform(place, source)
+    assert ended.code == 0, ended.err
+    assert "Traceback" not in ended.err
+    assert place.values() == [0.0, 1.0]
+
+
+def test_an_exit_handler_of_another_may_complete(place: Place) -> None:
+    source = """
+        run = start()
+        atexit.register(run.complete)
+        run.log("x", 1.0)
+    """
+    ended = perform(place, source)
+    assert "Traceback" not in ended.err
+    assert (place.run().status, place.values()) == ("Completed", [1.0])

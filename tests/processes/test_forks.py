@@ -1,0 +1,337 @@
+"""Children of a process that logs: no hang, a writer of their own, every point once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from objrun.testing.proxy import Delay, proxy_to
+from tests.processes.programs import Place, launch, perform
+
+if TYPE_CHECKING:
+    from objrun.testing.proxy import Act, Request
+    from objrun.testing.servers import Server
+
+PARENT = """
+    from tests.processes import workers
+    run = start()
+    counts = [0] * 4
+    stop = threading.Event()
+
+    def work(k):
+        while not stop.is_set():
+            run.log(f"parent-{k}", float(counts[k]))
+            counts[k] += 1
+            time.sleep(0.0002)
+
+    def child(n):
+        workers.log_with(run, f"child-{n}")
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    {fork}
+    stop.set()
+    for thread in threads:
+        thread.join()
+    run.complete()
+    say(*counts)
+"""
+
+FORKS = {
+    "os.fork": """
+    children = []
+    for n in range(3):
+        pid = os.fork()
+        if pid == 0:
+            child(n)
+            sys.exit(0)
+        children.append(pid)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    assert codes == [0, 0, 0], codes
+    """,
+    "os.fork, flushed, os._exit": """
+    children = []
+    for n in range(3):
+        pid = os.fork()
+        if pid == 0:
+            child(n)
+            run.flush(30)
+            os._exit(0)
+        children.append(pid)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    assert codes == [0, 0, 0], codes
+    """,
+    "multiprocessing": """
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=child, args=(n,)) for n in range(3)]
+    for process in children:
+        process.start()
+    for process in children:
+        process.join()
+    codes = [process.exitcode for process in children]
+    assert codes == [0, 0, 0], codes
+    """,
+    "multiprocessing, from a thread": """
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=child, args=(n,)) for n in range(3)]
+    def begin_and_join(process):
+        process.start()
+        process.join()
+    starters = [threading.Thread(target=begin_and_join, args=(p,)) for p in children]
+    for thread in starters:
+        thread.start()
+    for thread in starters:
+        thread.join()
+    codes = [process.exitcode for process in children]
+    assert codes == [0, 0, 0], codes
+    """,
+}
+
+
+@pytest.mark.parametrize("how", FORKS)
+def test_children_log_with_the_handle_of_their_parent(any_place: Place, how: str) -> None:
+    ended = perform(any_place, PARENT.replace("{fork}", FORKS[how].strip()))
+    assert ended.code == 0, ended.err
+    counts = list(map(int, ended.out[-1].split()))
+    values = any_place.run().get_metrics()
+    for k, count in enumerate(counts):
+        assert values[f"parent-{k}"] == list(range(count))
+    for n in range(3):
+        assert values[f"child-{n}"] == list(range(50))
+    writers = any_place.writers()
+    assert len(writers) == 4
+    assert all(offsets == list(range(len(offsets))) for offsets in writers.values())
+    assert any_place.run().status == "Completed"
+
+
+def test_a_child_that_only_ends_changes_nothing(place: Place) -> None:
+    source = """
+        run = start()
+        for i in range(100):
+            run.log("x", float(i))
+        for leave in (sys.exit, os._exit):
+            pid = os.fork()
+            if pid == 0:
+                leave(0)
+            assert os.waitpid(pid, 0)[1] == 0
+        for i in range(100, 200):
+            run.log("x", float(i))
+    """
+    ended = perform(place, source)
+    assert ended.code == 0, ended.err
+    assert place.values() == list(range(200))
+    assert len(place.writers()) == 1
+
+
+def test_grandchildren_log_too(place: Place) -> None:
+    source = """
+        run = start()
+        run.log("x", 0.0)
+        for depth in range(1, 4):
+            pid = os.fork()
+            if pid:
+                os.waitpid(pid, 0)
+                break
+            run.log("x", float(depth))
+    """
+    assert perform(place, source).code == 0
+    assert sorted(place.values()) == [0.0, 1.0, 2.0, 3.0]
+    assert len(place.writers()) == 4
+
+
+def test_a_child_tags_and_starts_children(place: Place) -> None:
+    """Chains and numbers have locks too, which threads of the parent hold at times."""
+    source = """
+        run = start()
+        stop = threading.Event()
+        def work():
+            while not stop.is_set():
+                run.tag("parent", time.time())
+                run.child_run()
+                time.sleep(0.05)
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        for n in range(3):
+            pid = os.fork()
+            if pid == 0:
+                run.tag(f"child-{n}", "was here")
+                run.child_run(run_id=f"of-child-{n}").log("x", 1.0)
+                sys.exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+        stop.set()
+        for thread in threads:
+            thread.join()
+    """
+    ended = perform(place, source)
+    assert ended.code == 0, ended.err
+    tags = place.run().get_tags()
+    assert {f"child-{n}" for n in range(3)} <= set(tags)
+    for n in range(3):
+        assert place.values("x", f"of-child-{n}") == [1.0]
+    frame = place.workspace().runs().collect()
+    assert frame["number"].n_unique() == frame.height
+
+
+@pytest.mark.xdist_group("s3")
+def test_a_fork_in_the_middle_of_a_put(s3_server: Server) -> None:
+    """The flusher of the parent waits for an answer while the process forks."""
+    source = """
+        run = start()
+        run.log("x", 0.0)
+        say("logged")
+        time.sleep(1.5)
+        pid = os.fork()
+        if pid == 0:
+            run.log("x", 1.0)
+            sys.exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        run.log("x", 2.0)
+    """
+    with proxy_to(s3_server.port) as proxy:
+        place = Place(s3_server.new_bucket(), s3_server.options_at(proxy.port))
+
+        def slowly(request: Request) -> Act | None:
+            return Delay(2) if request.method == "PUT" and "shards" in request.path else None
+
+        proxy.plan = slowly
+        ended = launch(place, source).ended()
+        assert ended.code == 0, ended.err
+        assert sorted(place.values()) == [0.0, 1.0, 2.0]
+        assert len(place.writers()) == 2
+
+
+@pytest.mark.xdist_group("s3")
+def test_a_fork_while_the_experiment_is_made(s3_server: Server) -> None:
+    """One thread waits for the store to make the experiment; the child makes sure of it too."""
+    source = """
+        experiment = Experiment(workspace(), "processes")
+        thread = threading.Thread(target=experiment.start_logging)
+        thread.start()
+        time.sleep(2)
+        pid = os.fork()
+        if pid == 0:
+            experiment.start_logging(run_id="of-the-child").log("x", 1.0)
+            sys.exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        thread.join()
+    """
+    with proxy_to(s3_server.port) as proxy:
+        place = Place(s3_server.new_bucket(), s3_server.options_at(proxy.port))
+        place.workspace().writing()
+
+        def slowly(request: Request) -> Act | None:
+            return Delay(3) if request.method == "PUT" and "state" in request.path else None
+
+        proxy.plan = slowly
+        ended = launch(place, source).ended(30)
+        assert ended.code == 0, ended.err
+        assert place.values("x", "of-the-child") == [1.0]
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_fresh_processes_find_the_run_by_its_id(place: Place, method: str) -> None:
+    source = f"""
+        from tests.processes import workers
+        run = start()
+        context = multiprocessing.get_context("{method}")
+        children = [
+            context.Process(target=workers.log_points, args=(url, options, run.id, f"child-{{n}}"))
+            for n in range(2)
+        ]
+        for process in children:
+            process.start()
+        for i in range(100):
+            run.log("x", float(i))
+        for process in children:
+            process.join()
+        assert [process.exitcode for process in children] == [0, 0]
+    """
+    ended = perform(place, source)
+    assert ended.code == 0, ended.err
+    assert place.values() == list(range(100))
+    for n in range(2):
+        assert place.values(f"child-{n}") == list(range(50))
+    assert len(place.writers()) == 3
+
+
+@pytest.mark.parametrize("end", ["close", "terminate"])
+def test_workers_of_a_pool_log(place: Place, end: str) -> None:
+    """A pool ends its workers by a message, or by SIGTERM, which the `with` statement sends."""
+    source = f"""
+        run = start()
+        run.log("x", -1.0)
+        def work(i):
+            run.log("x", float(i))
+            return i
+        pool = multiprocessing.get_context("fork").Pool(3)
+        assert pool.map(work, range(30), chunksize=1) == list(range(30))
+        pool.{end}()
+        pool.join()
+    """
+    ended = perform(place, source)
+    assert ended.code == 0, ended.err
+    assert sorted(place.values()) == list(range(-1, 30))
+
+
+@pytest.mark.parametrize("end", ["asked", "left"])
+def test_workers_of_a_data_loader_log(place: Place, end: str) -> None:
+    """Daemon processes with queues, asked to end, or left until their parent ends."""
+    source = f"""
+        from tests.processes import workers
+        run = start()
+        run.log("x", 1.0)
+        context = multiprocessing.get_context("fork")
+        wanted, found = context.Queue(), context.Queue()
+        loaders = [
+            context.Process(target=workers.fetch_items, args=(run, wanted, found), daemon=True)
+            for _ in range(2)
+        ]
+        for loader in loaders:
+            loader.start()
+        for epoch in range(3):
+            for index in range(20):
+                wanted.put(20 * epoch + index)
+            for _ in range(20):
+                found.get()
+                run.log("loss", 0.5)
+        if "{end}" == "asked":
+            for loader in loaders:
+                wanted.put(None)
+            for loader in loaders:
+                loader.join()
+    """
+    ended = perform(place, source)
+    assert ended.code == 0, ended.err
+    assert sorted(place.values("fetched")) == list(range(60))
+    assert place.values("loss") == [0.5] * 60
+
+
+@pytest.mark.parametrize("rounds", [20])
+def test_forks_while_segments_are_encoded(place: Place, rounds: int) -> None:
+    """Arrow has locks and threads of its own; a child must never wait for one left behind."""
+    source = f"""
+        run = start()
+        stop = threading.Event()
+        def work():
+            while not stop.is_set():
+                run.log_batch("batch", [0.5] * 20_000)
+                run.flush()
+        thread = threading.Thread(target=work)
+        thread.start()
+        for n in range({rounds}):
+            pid = os.fork()
+            if pid == 0:
+                run.log("x", float(n))
+                sys.exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+        stop.set()
+        thread.join()
+    """
+    ended = perform(place, source)
+    assert ended.code == 0, ended.err
+    assert sorted(place.values()) == list(range(rounds))
