@@ -118,21 +118,31 @@ def in_reading_order(logged: pl.DataFrame) -> pl.DataFrame:
     if not logged.height:
         return logged
     blocks = metric_blocks(logged)
-    metrics = blocks.unique(("run_id", "name"), maintain_order=True).select("run_id", "name")
+    metrics = _first_points(logged, blocks)
+    ordered = metrics.sort("run", "time", "writer", "offset").drop("run")
     one_family = (logged["kind"] == "scalar").all()
-    if one_family and blocks.height == metrics.height and _steps_rise(logged["step"], blocks):
+    as_logged = blocks.height == metrics.height and ordered.equals(metrics.drop("run"))
+    if one_family and as_logged and _steps_rise(logged["step"], blocks):
         return logged
-    of_block = metrics.with_row_index("metric")
+    of_block = ordered.select("run_id", "name").with_row_index("metric")
     numbers = blocks.join(of_block, on=("run_id", "name"), how="left", maintain_order="left")
     frame = logged.with_columns(
         numbers.select(pl.col("metric").repeat_by("len").explode())["metric"]
     )
+    stepped = pl.col("step").null_count().over("metric") == 0
+    frame = frame.with_columns(pl.when(stepped).then("step").alias("rank"))
     if not one_family:
         family = pl.col("kind").replace("list", "scalar")
         frame = frame.filter(family == family.first().over("metric"))
-    stepped = pl.col("step").null_count().over("metric") == 0
-    by_step = pl.when(stepped).then("step")
-    return frame.sort("metric", by_step, maintain_order=True).drop("metric")
+    return frame.sort("metric", "rank", maintain_order=True).drop("metric", "rank")
+
+
+def _first_points(logged: pl.DataFrame, blocks: pl.DataFrame) -> pl.DataFrame:
+    """Return the first point of each metric, and the place of its `run` among the runs."""
+    starts = blocks["len"].cum_sum().shift(1, fill_value=0)
+    firsts = logged.select("run_id", "name", "time", "writer", "offset")[starts]
+    metrics = firsts.unique(("run_id", "name"), maintain_order=True)
+    return metrics.with_columns(pl.col("run_id").rle_id().alias("run"))
 
 
 def _steps_rise(steps: pl.Series, blocks: pl.DataFrame) -> bool:
