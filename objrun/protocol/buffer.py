@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pyarrow as pa
 
+from objrun import clock
 from objrun.format.segments import SCHEMA
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 TIME: Final = pa.timestamp("ns", tz="UTC")
 """The type of a buffered time; a segment keeps microseconds of it."""
+
+
+HELD_SECONDS: Final = 60.0
+"""How long a retired list is kept though it is empty: a thread may hold it between two steps."""
 
 
 class Cell(NamedTuple):
@@ -52,7 +57,7 @@ class Buffer:
         self.scalars: dict[str, list[Any]] = {}
         self.others: dict[str, list[Any]] = {}
         self._mixed: set[str] = set()
-        self._retired: list[tuple[str, list[Any]]] = []
+        self._retired: list[tuple[str, list[Any], float]] = []
         self._lock = threading.Lock()
 
     def series(self, name: str, *, scalar: bool = True) -> list[Any]:
@@ -67,18 +72,20 @@ class Buffer:
         """Return how many points wait; a table of `log_batch` counts as one."""
         lists = chain(self.scalars.values(), self.others.values())
         waiting = sum(map(len, list(lists)))
-        return (waiting + sum(len(rows) for _, rows in self._retired)) // 3
+        return (waiting + sum(len(rows) for _, rows, _ in self._retired)) // 3
 
     def retire(self) -> None:
         """Forget the names, so that the next point of each must ask for its list again.
 
         A thread that is logging at this moment may still hold a list: it is looked at by later
-        freezes.
+        freezes. Names are taken one by one, because another may come in between.
         """
         with self._lock:
-            self._retired += [*self.scalars.items(), *self.others.items()]
-            self.scalars.clear()
-            self.others.clear()
+            now = clock.monotonic()
+            for lists in (self.scalars, self.others):
+                for name in [*lists]:
+                    self._retired.append((name, lists[name], now))
+                    del lists[name]
 
     def clear(self) -> None:
         """Drop everything: what a forked child does with the points of its parent."""
@@ -92,9 +99,11 @@ class Buffer:
         with self._lock:
             lost = 0
             for rows in [*self.scalars.values(), *self.others.values()]:
-                kept = min(len(rows), 3 * keep)
-                lost += (len(rows) - kept) // 3
-                del rows[kept:]
+                count = len(rows)
+                kept = min(count, 3 * keep)
+                lost += (count - kept) // 3
+                # What others append meanwhile stays, since it is not counted.
+                del rows[kept:count]
                 keep -= kept // 3
             return lost
 
@@ -109,8 +118,10 @@ class Buffer:
             living = [*self.scalars.items(), *self.others.items()]
             # Metrics are read in the order of their first points, whatever their kind.
             living = sorted((item for item in living if item[1]), key=lambda item: item[1][2])
-            named = [*self._retired, *living]
-            self._retired = [(name, rows) for name, rows in self._retired if rows]
+            late = clock.monotonic() - HELD_SECONDS
+            retired = [(name, rows) for name, rows, _ in self._retired]
+            named = [*retired, *living]
+            self._retired = [old for old in self._retired if old[1] or old[2] > late]
             for name, rows in named:
                 count = len(rows)
                 if not count:

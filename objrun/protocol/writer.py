@@ -39,8 +39,9 @@ CLOSED_SECONDS: Final = 300.0
 MAX_ROWS: Final = 1_048_576
 """Rows of one segment at most."""
 
-MAX_WAITING: Final = 8_000_000
-"""Points kept in memory while the store fails; newer ones are dropped, counted and reported."""
+MAX_WAITING: Final = 4_000_000
+"""Points kept in memory, at about 36 bytes, while the store fails; newer ones are dropped, counted
+and reported."""
 
 FIRST_FLUSH: Final = 1.0
 """Seconds from the first point to the first flush; each later wait doubles."""
@@ -50,6 +51,7 @@ SLOWEST_FLUSH: Final = 60.0
 
 _FASTEST_LOOK: Final = 0.01
 _SLOWEST_LOOK: Final = 1.0
+_LOOK_AT_A_METRIC: Final = 2e-6
 
 
 class Writer:
@@ -75,6 +77,7 @@ class Writer:
         self._stop: threading.Event | None = None
         self._open: list[pa.Table] = []
         self._taking = False
+        self._is_broken = False
         self._start = self._durable = 0
         self._opened = clock.monotonic()
         self._wait = first_flush
@@ -87,6 +90,7 @@ class Writer:
         """Make sure that the flushing thread runs."""
         with self._turn:
             if self._stop is None:
+                self._is_broken = False
                 self._stop = threading.Event()
                 name = f"objrun-{self._place[1][:8]}"
                 threading.Thread(
@@ -136,7 +140,7 @@ class Writer:
                 if failure is not None and not isinstance(failure, UnavailableError):
                     raise failure
                 left = deadline - clock.monotonic()
-                if left <= 0:
+                if left <= 0 or self._is_broken:
                     why = f": {failure.message}" if failure else ""
                     message = f"{self.waiting()} points are not durable after {timeout:g} s{why}"
                     raise FlushTimeoutError(message)
@@ -152,11 +156,12 @@ class Writer:
 
     def stop(self) -> None:
         """End the thread as soon as it is idle or waits to try again."""
-        self.buffer.retire()
         with self._turn:
             if self._stop is not None:
                 self._stop.set()
                 self._stop = None
+        # After that: whoever logs under a name that is retired now starts the next thread.
+        self.buffer.retire()
         self._wake.set()
 
     def forked(self) -> None:
@@ -169,7 +174,18 @@ class Writer:
         self._reset(first_flush=0.0)
 
     def _run(self, stop: threading.Event) -> None:
-        """Flush when it is due, when asked and when there is much, until `stop` is set."""
+        """Flush until `stop` is set; whatever ends the thread otherwise, nobody waits for it."""
+        try:
+            self._serve(stop)
+        finally:
+            if not stop.is_set():
+                with self._turn:
+                    self._is_broken = True
+                    self._stop = None
+                    self._turn.notify_all()
+
+    def _serve(self, stop: threading.Event) -> None:
+        """Flush when it is due, when asked and when there is much."""
         due = clock.monotonic() + self._wait
         look = _FASTEST_LOOK
         while not stop.is_set():
@@ -178,7 +194,8 @@ class Writer:
             asked = self._asked
             points = self.buffer.points()
             # Logging does not count points, so whoever flushes looks often while many come.
-            look = _FASTEST_LOOK if points > CLOSED_ROWS // 64 else min(2 * look, _SLOWEST_LOOK)
+            fastest = _FASTEST_LOOK + _LOOK_AT_A_METRIC * len(self.buffer.scalars)
+            look = fastest if points > CLOSED_ROWS // 64 else min(2 * look, _SLOWEST_LOOK)
             full = self._hurried or points >= CLOSED_ROWS
             late = clock.monotonic() >= due
             if (full or late or asked > self._done) and self._drain(stop):
@@ -196,18 +213,22 @@ class Writer:
             self._take()
             while self._frozen() > self._durable:
                 with endings.STEADY:
-                    table = pa.concat_tables(self._open, promote_options="default")
-                    rows = table.slice(0, MAX_ROWS)
+                    self._open = [pa.concat_tables(self._open, promote_options="default")]
+                    rows = self._open[0].slice(0, MAX_ROWS)
                     data = encode_segment(rows.unify_dictionaries())
                 if not self._send(self._start + rows.num_rows, data, stop):
                     return False
-                self._open = [table]
                 if self._is_full(rows.num_rows, len(data)):
-                    self._start += rows.num_rows
-                    rest = table.slice(rows.num_rows)
-                    self._open = [rest] if rest.num_rows else []
-                    self._opened = clock.monotonic()
+                    self._close_segment(rows.num_rows)
             return True
+
+    def _close_segment(self, rows: int) -> None:
+        """Begin the next segment behind the first `rows` of what is frozen, which are durable."""
+        rest = pa.concat_tables(self._open, promote_options="default").slice(rows)
+        # In this order: `waiting`, asked meanwhile, may count too many, never too few.
+        self._start += rows
+        self._open = [rest] if rest.num_rows else []
+        self._opened = clock.monotonic()
 
     def _take(self) -> None:
         """Freeze what was logged; until it is frozen it still counts as waiting."""
@@ -241,7 +262,7 @@ class Writer:
                 return False
             attempt += 1
         if attempt > 1:
-            logger().warning("run %s: the store is back, nothing was lost", self._place[1])
+            logger().warning("run %s: the store is back", self._place[1])
         superseded, self._durable = self._durable, end
         if superseded > self._start:
             self._forget(self._key(superseded))
@@ -258,7 +279,9 @@ class Writer:
             self._turn.notify_all()
         if attempt == 1:
             logger().warning("run %s: metrics wait in memory: %s", self._place[1], error.message)
-        self._lost += self.buffer.discard(MAX_WAITING)
+        # What waits is smaller frozen than as Python numbers.
+        self._lost += self.buffer.discard(max(0, MAX_WAITING - self._frozen() + self._durable))
+        self._take()
 
     def _forget(self, key: str) -> None:
         """Delete a superseded segment; readers ignore it anyway, so an error is only noted."""
