@@ -56,7 +56,7 @@ def to_scalar(value: Any, where: str) -> Scalar:
     if value is None or isinstance(value, bool | float):
         return value if value is None or isinstance(value, bool) else float(value)
     if isinstance(value, str):
-        return check_text(str(value), where)
+        return check_text(_plain(value), where)
     if isinstance(value, int):
         if value.bit_length() > _MAX_DIGITS * 3:
             message = f"{where}: an integer of {value.bit_length()} bits is too long to be kept"
@@ -164,7 +164,12 @@ def to_text(value: Any, what: str) -> str | None:
     >>> to_text(3, "tag 'n'"), to_text(None, "tag 'n'")
     ('3', None)
     """
-    return None if value is None else check_text(str(value), what)
+    return None if value is None else check_text(_plain(value), what)
+
+
+def _plain(value: object) -> str:
+    """Return a value as text; of a text that is more than that, such as an enum's, the text."""
+    return str.__str__(value) if isinstance(value, str) else str(value)
 
 
 def _python_value(value: Any) -> Any:
