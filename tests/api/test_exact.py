@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def in_order(points: list[tuple[Any, int | None]]) -> list[Any]:
     return [points[place][0] for place in places]
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @example([("loss", 1.0, 3), ("loss", 2.0, 1), ("loss", 3.0, 1)], {1})
 @given(
     st.lists(st.tuples(NAMES, SCALARS, STEPS), min_size=1, max_size=12), st.sets(st.integers(0, 12))
@@ -78,7 +79,7 @@ def test_scalars_come_back(points: list[tuple[str, Any, int | None]], flushes: s
         assert steps == in_order([(step, step) for _, step in values])
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(SCALARS, min_size=1, max_size=8), st.lists(SCALARS, max_size=3))
 def test_lists_come_back_as_lists(first: list[Any], second: list[Any]) -> None:
     run = start()
@@ -106,7 +107,7 @@ COLUMNS = st.dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(COLUMNS, min_size=1, max_size=3))
 def test_rows_come_back(rows: list[dict[str, Any]]) -> None:
     run = start()
@@ -120,7 +121,7 @@ def test_rows_come_back(rows: list[dict[str, Any]]) -> None:
     assert bits(reread(run).get_metrics()) == bits({"r": rows[0] if len(rows) == 1 else joined})
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     st.integers(1, 4).flatmap(
         lambda n: st.dictionaries(
@@ -138,7 +139,7 @@ def test_tables_come_back_as_lists(table: dict[str, list[Any]]) -> None:
     assert bits(reread(run).get_metrics()) == bits({"t": twice})
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.dictionaries(TEXTS.filter(bool), SCALARS, max_size=4), st.data())
 def test_parameters_come_back(params: dict[str, Any], data: st.DataObject) -> None:
     run = start()
@@ -205,7 +206,7 @@ def test_a_batch_of_numpy_comes_back(kind: Any) -> None:
     assert bits(found["backwards"]) == bits(values[::-1].tolist())
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(
     npst.arrays(
         npst.floating_dtypes(endianness="=", sizes=(16, 32, 64))
@@ -271,7 +272,7 @@ LOGS = st.one_of(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @example([("a", ("log", 1)), ("b", ("log_batch", [1, 2]))])
 @example([("a", ("log_batch", [1])), ("a", ("log_batch", [None, 1])), ("a", ("log", "x"))])
 @given(st.lists(st.tuples(st.sampled_from("ab"), LOGS), min_size=1, max_size=10))
@@ -359,6 +360,25 @@ def test_other_objects_are_kept_as_they_look(value: Any, expected: Any) -> None:
     run = start()
     run.log("x", value)
     assert bits(run.get_metrics()) == bits({"x": expected})
+
+
+class Color(str, enum.Enum):  # noqa: UP042 - as most programs still write it
+    RED = "red"
+
+
+class Size(enum.IntEnum):
+    LARGE = 3
+
+
+def test_members_of_enums_are_their_values() -> None:
+    run = start()
+    run.log("color", Color.RED)
+    run.log("size", Size.LARGE)
+    run.log_params({"color": Color.RED, "size": Size.LARGE})
+    run.tag("color", Color.RED)
+    assert bits(run.get_metrics()) == bits({"color": "red", "size": 3})
+    assert bits(reread(run).get_params()) == bits({"color": "red", "size": 3})
+    assert run.tags == {"color": "red"}
 
 
 def test_kinds_under_one_name_do_not_mix() -> None:

@@ -40,8 +40,8 @@ def test_a_training_loop(any_ws: Workspace) -> None:
     assert best == 1 / 3
 
 
-def test_a_sweep_of_children(live_ws: Workspace) -> None:
-    exp = Experiment(live_ws, "sweep")
+def test_a_sweep_of_children(any_ws: Workspace) -> None:
+    exp = Experiment(any_ws, "sweep")
     with exp.start_logging() as parent:
         for alpha in (0.1, 0.2, 0.3):
             with parent.child_run(name=f"alpha {alpha}") as child:
@@ -61,8 +61,8 @@ def test_a_sweep_of_children(live_ws: Workspace) -> None:
     assert latest.get_metrics()["alpha"] == 0.3
 
 
-def test_tags_and_properties_find_runs(live_ws: Workspace) -> None:
-    exp = Experiment(live_ws, "tagged")
+def test_tags_and_properties_find_runs(any_ws: Workspace) -> None:
+    exp = Experiment(any_ws, "tagged")
     run = exp.start_logging()
     run.add_properties({"author": "azureml-user"})
     run.tag("quality", "great run")

@@ -71,7 +71,7 @@ def test_nothing_is_written_before_it_is_needed(ws: Workspace) -> None:
 
 def test_first_users_make_one_experiment(live_ws: Workspace) -> None:
     """Each with handles of its own, as processes would have, in a place that holds nothing yet."""
-    count = 12
+    count = 8
     start = threading.Barrier(count)
 
     def work(number: int) -> tuple[str, str, int]:

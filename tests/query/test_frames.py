@@ -118,7 +118,7 @@ POINTS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(POINTS)
 def test_sums_are_those_of_the_points(points: list[tuple[str, Any, int | None]]) -> None:
     experiment = Experiment(Workspace(f"memory://{clock.random_hex(8)}"), "e")

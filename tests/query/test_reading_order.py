@@ -108,7 +108,7 @@ def row(name: str, step: int | None, time: int, kind: str = "scalar", writer: st
     return Row("r", writer, name, kind, step, time)
 
 
-@settings(max_examples=250)
+@settings(max_examples=100)
 @example([row("a", 1, 5), row("a", 1, 3), row("a", 0, 9), row("b", None, 0)], 2)
 @example([row("a", 2, 1), row("a", None, 2, "row"), row("a", 1, 3)], 9)
 @example([row("a", 1, 1), row("b", 1, 2), row("a", 1, 3), row("b", 0, 4)], 2)
