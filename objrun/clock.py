@@ -57,7 +57,7 @@ def backoff(attempt: int, *, first: float = 0.05, most: float = 15.0) -> float:
     >>> 0 <= backoff(3) <= 0.4
     True
     """
-    longest: float = min(most, first * 2**attempt)
+    longest: float = min(most, first * 2.0 ** min(attempt, 64))
     return longest * below(2**32) / 2**32
 
 

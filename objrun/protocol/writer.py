@@ -105,7 +105,8 @@ class Writer:
     def waiting(self) -> int:
         """Return how many points are not durable yet; a batch not yet frozen counts as one."""
         # In this order: what has left the buffer is being taken, or is frozen already.
-        return self.buffer.points() + self._taking + self._frozen() - self._durable
+        buffered, taking = self.buffer.points(), self._taking
+        return buffered + self._frozen() - self._durable or int(taking)
 
     def _frozen(self) -> int:
         """Return the offset behind the last frozen row."""
