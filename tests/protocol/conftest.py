@@ -1,4 +1,4 @@
-"""Retries without waiting: these tests lose answers by the hundred."""
+"""Retries almost without waiting: these tests lose answers by the hundred."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import pytest
 from objrun import clock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from objrun.storage import Store
 
 
-@pytest.fixture(autouse=True, scope="package")
-def no_waiting() -> object:
-    """Try again at once; the waits themselves are tested with the clock."""
+@pytest.fixture(autouse=True, scope="module")
+def no_waiting() -> Iterator[None]:
+    """Try again after a millisecond; the waits themselves are tested with the clock."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(clock, "backoff", lambda _attempt, **_: 0.0)
+    patch.setattr(clock, "backoff", lambda _attempt, **_: 0.001)
     yield
     patch.undo()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from objrun.clock import backoff
 from objrun.errors import (
     AlreadyExistsError,
     CommitUnknownError,
@@ -84,3 +85,11 @@ def test_insisting_does_not_repeat_what_is_certain(store: Store) -> None:
     with pytest.raises(PermissionDeniedError):
         insist(lambda: counting.list(""))
     assert counting.counts == {"list": 3}
+
+
+@pytest.mark.parametrize("attempt", [0, 1, 3, 9, 1_074, 1_100, 10**9])
+def test_waits_grow_and_stay_bounded_however_long_an_outage_lasts(attempt: int) -> None:
+    waits = [backoff(attempt) for _ in range(50)]
+    most = min(15.0, 0.05 * 2 ** min(attempt, 9))
+    assert all(0 <= wait <= most for wait in waits)
+    assert max(waits) > most / 4

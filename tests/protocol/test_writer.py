@@ -128,9 +128,7 @@ def test_flush_gives_up_in_time_and_keeps_the_points(store: Store) -> None:
     error = UnavailableError("the store is down")
     writer = writer_to(FaultyStore(store, lambda *_: None if down.is_set() else error))
     log(writer, 0, 1)
-    with pytest.raises(
-        FlushTimeoutError, match=r"2 points are not durable after 1 s: the store"
-    ):
+    with pytest.raises(FlushTimeoutError, match=r"2 points are not durable after 1 s: the store"):
         writer.flush(1)
     down.set()
     writer.flush()
@@ -195,7 +193,6 @@ def test_writers_at_once_on_a_bad_network(seed: int, rows: int) -> None:
     store = connect(f"memory://{clock.random_hex(8)}")
     with pytest.MonkeyPatch.context() as patch:
         small(patch, rows)
-        patch.setattr(clock, "backoff", lambda *_, **__: 0.0)
         writers = [writer_to(FaultyStore(store, chaos(seed + n, share=0.4))) for n in range(3)]
 
         with ThreadPoolExecutor(3) as pool:
