@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.processes.programs import Place
+from tests.processes.programs import RUNNING, Place
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from objrun.testing.servers import Server
 
 S3 = pytest.param("s3", marks=pytest.mark.xdist_group("s3"))
+SLOW_S3 = pytest.param("s3", marks=[pytest.mark.xdist_group("s3"), pytest.mark.slow])
 CLOUDS = [
     S3,
     pytest.param("gcs", marks=pytest.mark.xdist_group("gcs")),
@@ -34,6 +36,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=slow)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_left_running() -> Iterator[None]:
+    """End the programs that a failed test has left, by their ids."""
+    yield
+    while RUNNING:
+        RUNNING.pop().end()
+
+
 def _place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "local":
         return Place(str(tmp_path / "store"), {"durability": "none"})
@@ -44,6 +54,12 @@ def _place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 @pytest.fixture(params=["local", S3])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A fresh store in a folder, then in S3."""
+    return _place(request, tmp_path)
+
+
+@pytest.fixture(params=["local", SLOW_S3])
+def mostly_local(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A fresh store in a folder, and in S3 when slow tests are asked for."""
     return _place(request, tmp_path)
 
 

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -59,6 +60,10 @@ class Place(NamedTuple):
 
     url: str
     options: dict[str, Any]
+
+    @property
+    def is_local(self) -> bool:
+        return "://" not in self.url
 
     def workspace(self) -> Workspace:
         return Workspace(self.url, self.options)
@@ -109,6 +114,13 @@ class Program:
                 return
         raise AssertionError(f"it ended before it said {word!r}: {self.ended().err}")
 
+    def end(self) -> None:
+        """Kill it and its children if it still runs."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self.process.communicate()
+
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
@@ -122,6 +134,10 @@ class Program:
             out, err = self.process.communicate()
             raise AssertionError(f"it did not end within {patience:g} s\n{out}\n{err}") from None
         return Ended(self.process.returncode, out.splitlines(), err)
+
+
+RUNNING: list[Program] = []
+"""Programs that the present test has started."""
 
 
 def launch(place: Place, source: str, *arguments: object) -> Program:
@@ -139,7 +155,8 @@ def launch(place: Place, source: str, *arguments: object) -> Program:
         text=True,
         start_new_session=True,
     )
-    return Program(process)
+    RUNNING.append(Program(process))
+    return RUNNING[-1]
 
 
 def perform(place: Place, source: str, *arguments: object, patience: float = PATIENCE) -> Ended:

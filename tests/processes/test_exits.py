@@ -47,7 +47,7 @@ def test_nothing_is_lost_when_a_process_ends_by(place: Place, name: str) -> None
     assert place.values() == list(range(POINTS))
 
 
-def test_nothing_is_lost_when_the_client_is_warm(place: Place) -> None:
+def test_nothing_is_lost_when_the_client_is_warm(mostly_local: Place) -> None:
     source = """
         run = start()
         run.log("x", 0.0)
@@ -56,9 +56,9 @@ def test_nothing_is_lost_when_the_client_is_warm(place: Place) -> None:
         for i in range(1, 100):
             run.log("x", float(i))
     """
-    ended = perform(place, source)
+    ended = perform(mostly_local, source)
     assert ended.code == 0, ended.err
-    assert place.values() == list(range(100))
+    assert mostly_local.values() == list(range(100))
 
 
 def test_nothing_is_lost_when_the_client_is_cold(place: Place) -> None:
@@ -112,19 +112,19 @@ def test_sigterm_loses_nothing(place: Place, name: str) -> None:
     assert place.values() == list(range(POINTS))
 
 
-def test_sigterm_fails_a_run_in_a_with_block(place: Place) -> None:
+def test_sigterm_fails_a_run_in_a_with_block(mostly_local: Place) -> None:
     source = """
         with start() as run:
             run.log("x", 1.0)
             say("logged")
             time.sleep(60)
     """
-    program = launch(place, source)
+    program = launch(mostly_local, source)
     program.heard("logged")
     program.send(signal.SIGTERM)
     assert program.ended().code == 143
-    assert place.run().status == "Failed"
-    assert place.values() == [1.0]
+    assert mostly_local.run().status == "Failed"
+    assert mostly_local.values() == [1.0]
 
 
 def test_sigterm_in_the_last_flush_does_not_end_it(place: Place) -> None:
@@ -166,7 +166,7 @@ def test_sigterm_ends_a_process_whose_main_thread_has_ended(place: Place) -> Non
     assert place.values() == [1.0, 2.0]
 
 
-def test_a_handler_of_the_program_stays(place: Place) -> None:
+def test_a_handler_of_the_program_stays(mostly_local: Place) -> None:
     source = """
         def handler(number, frame):
             say("mine")
@@ -177,15 +177,15 @@ def test_a_handler_of_the_program_stays(place: Place) -> None:
         say("logged")
         time.sleep(60)
     """
-    program = launch(place, source)
+    program = launch(mostly_local, source)
     program.heard("logged")
     program.send(signal.SIGTERM)
     ended = program.ended()
     assert (ended.code, ended.out) == (7, ["mine"])
-    assert place.values() == [1.0]
+    assert mostly_local.values() == [1.0]
 
 
-def test_a_handler_set_later_wins(place: Place) -> None:
+def test_a_handler_set_later_wins(mostly_local: Place) -> None:
     source = """
         run = start()
         run.log("x", 1.0)
@@ -193,14 +193,14 @@ def test_a_handler_set_later_wins(place: Place) -> None:
         say("logged")
         time.sleep(60)
     """
-    program = launch(place, source)
+    program = launch(mostly_local, source)
     program.heard("logged")
     program.send(signal.SIGTERM)
     assert program.ended().code == 9
-    assert place.values() == [1.0]
+    assert mostly_local.values() == [1.0]
 
 
-def test_an_ignored_sigterm_stays_ignored(place: Place) -> None:
+def test_an_ignored_sigterm_stays_ignored(mostly_local: Place) -> None:
     source = """
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         run = start()
@@ -208,8 +208,8 @@ def test_an_ignored_sigterm_stays_ignored(place: Place) -> None:
         signal.raise_signal(signal.SIGTERM)
         run.log("x", 2.0)
     """
-    assert perform(place, source).code == 0
-    assert place.values() == [1.0, 2.0]
+    assert perform(mostly_local, source).code == 0
+    assert mostly_local.values() == [1.0, 2.0]
 
 
 def test_threads_that_outlive_main_lose_nothing(place: Place) -> None:
@@ -274,12 +274,12 @@ def test_exit_handlers_of_others_may_log(place: Place, when: str) -> None:
     assert place.values() == [0.0, 1.0]
 
 
-def test_an_exit_handler_of_another_may_complete(place: Place) -> None:
+def test_an_exit_handler_of_another_may_complete(mostly_local: Place) -> None:
     source = """
         run = start()
         atexit.register(run.complete)
         run.log("x", 1.0)
     """
-    ended = perform(place, source)
+    ended = perform(mostly_local, source)
     assert "Traceback" not in ended.err
-    assert (place.run().status, place.values()) == ("Completed", [1.0])
+    assert (mostly_local.run().status, mostly_local.values()) == ("Completed", [1.0])

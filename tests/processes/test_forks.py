@@ -91,20 +91,29 @@ FORKS = {
 }
 
 
-@pytest.mark.parametrize("how", FORKS)
+@pytest.mark.parametrize("how", ["os.fork", "multiprocessing"])
 def test_children_log_with_the_handle_of_their_parent(any_place: Place, how: str) -> None:
-    ended = perform(any_place, PARENT.replace("{fork}", FORKS[how].strip()))
+    check_children(any_place, how)
+
+
+@pytest.mark.parametrize("how", sorted(set(FORKS) - {"os.fork", "multiprocessing"}))
+def test_children_end_and_begin_in_other_ways(mostly_local: Place, how: str) -> None:
+    check_children(mostly_local, how)
+
+
+def check_children(place: Place, how: str) -> None:
+    ended = perform(place, PARENT.replace("{fork}", FORKS[how].strip()))
     assert ended.code == 0, ended.err
     counts = list(map(int, ended.out[-1].split()))
-    values = any_place.run().get_metrics()
+    values = place.run().get_metrics()
     for k, count in enumerate(counts):
         assert values[f"parent-{k}"] == list(range(count))
     for n in range(3):
         assert values[f"child-{n}"] == list(range(50))
-    writers = any_place.writers()
+    writers = place.writers()
     assert len(writers) == 4
     assert all(offsets == list(range(len(offsets))) for offsets in writers.values())
-    assert any_place.run().status == "Completed"
+    assert place.run().status == "Completed"
 
 
 def test_a_child_that_only_ends_changes_nothing(place: Place) -> None:
@@ -126,7 +135,7 @@ def test_a_child_that_only_ends_changes_nothing(place: Place) -> None:
     assert len(place.writers()) == 1
 
 
-def test_grandchildren_log_too(place: Place) -> None:
+def test_grandchildren_log_too(mostly_local: Place) -> None:
     source = """
         run = start()
         run.log("x", 0.0)
@@ -137,12 +146,12 @@ def test_grandchildren_log_too(place: Place) -> None:
                 break
             run.log("x", float(depth))
     """
-    assert perform(place, source).code == 0
-    assert sorted(place.values()) == [0.0, 1.0, 2.0, 3.0]
-    assert len(place.writers()) == 4
+    assert perform(mostly_local, source).code == 0
+    assert sorted(mostly_local.values()) == [0.0, 1.0, 2.0, 3.0]
+    assert len(mostly_local.writers()) == 4
 
 
-def test_a_child_tags_and_starts_children(place: Place) -> None:
+def test_a_child_tags_and_starts_children(mostly_local: Place) -> None:
     """Chains and numbers have locks too, which threads of the parent hold at times."""
     source = """
         run = start()
@@ -167,13 +176,13 @@ def test_a_child_tags_and_starts_children(place: Place) -> None:
         for thread in threads:
             thread.join()
     """
-    ended = perform(place, source)
+    ended = perform(mostly_local, source)
     assert ended.code == 0, ended.err
-    tags = place.run().get_tags()
+    tags = mostly_local.run().get_tags()
     assert {f"child-{n}" for n in range(3)} <= set(tags)
     for n in range(3):
-        assert place.values("x", f"of-child-{n}") == [1.0]
-    frame = place.workspace().runs().collect()
+        assert mostly_local.values("x", f"of-child-{n}") == [1.0]
+    frame = mostly_local.workspace().runs().collect()
     assert frame["number"].n_unique() == frame.height
 
 
@@ -279,7 +288,7 @@ def test_workers_of_a_pool_log(place: Place, end: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["asked", "left"])
-def test_workers_of_a_data_loader_log(place: Place, end: str) -> None:
+def test_workers_of_a_data_loader_log(mostly_local: Place, end: str) -> None:
     """Daemon processes with queues, asked to end, or left until their parent ends."""
     source = f"""
         from tests.processes import workers
@@ -305,14 +314,14 @@ def test_workers_of_a_data_loader_log(place: Place, end: str) -> None:
             for loader in loaders:
                 loader.join()
     """
-    ended = perform(place, source)
+    ended = perform(mostly_local, source)
     assert ended.code == 0, ended.err
-    assert sorted(place.values("fetched")) == list(range(60))
-    assert place.values("loss") == [0.5] * 60
+    assert sorted(mostly_local.values("fetched")) == list(range(60))
+    assert mostly_local.values("loss") == [0.5] * 60
 
 
 @pytest.mark.parametrize("rounds", [20])
-def test_forks_while_segments_are_encoded(place: Place, rounds: int) -> None:
+def test_forks_while_segments_are_encoded(mostly_local: Place, rounds: int) -> None:
     """Arrow has locks and threads of its own; a child must never wait for one left behind."""
     source = f"""
         run = start()
@@ -332,6 +341,6 @@ def test_forks_while_segments_are_encoded(place: Place, rounds: int) -> None:
         stop.set()
         thread.join()
     """
-    ended = perform(place, source)
+    ended = perform(mostly_local, source)
     assert ended.code == 0, ended.err
-    assert sorted(place.values()) == list(range(rounds))
+    assert sorted(mostly_local.values()) == list(range(rounds))
