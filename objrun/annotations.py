@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from objrun import clock, life
 from objrun.conversion import to_items, to_scalar, to_text
 from objrun.format import keys
-from objrun.format.documents import Property, RunState, decode_property, encode_property
+from objrun.format.documents import decode_property, encode_property
 from objrun.format.names import check_key
+from objrun.format.states import Property, RunState
 from objrun.protocol.settle import insist, put_once
 from objrun.protocol.updates import (
     AddProperties,

@@ -19,13 +19,9 @@ from objrun.errors import (
 )
 from objrun.facts import start_properties
 from objrun.format import keys
-from objrun.format.documents import (
-    ExperimentState,
-    RunState,
-    decode_experiment,
-    encode_experiment,
-)
+from objrun.format.documents import decode_experiment, encode_experiment
 from objrun.format.names import check_experiment, check_key, check_run_id
+from objrun.format.states import ExperimentState, RunState
 from objrun.protocol.chain import Chain, Scheme, create, first_version, last_version, load
 from objrun.protocol.endings import renew_after_fork
 from objrun.protocol.live import run_scheme

@@ -21,7 +21,7 @@ from objrun.protocol.updates import SetStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from objrun.format.documents import RunState
+    from objrun.format.states import RunState
     from objrun.protocol.chain import Chain
 
 DEFAULT_ERROR = "UserError"

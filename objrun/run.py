@@ -8,8 +8,8 @@ from objrun import life
 from objrun.annotations import RunAnnotations
 from objrun.conversion import to_text
 from objrun.errors import RunNotFoundError, UserErrorException
-from objrun.format.documents import TERMINAL, type_of
 from objrun.format.names import check_run_id
+from objrun.format.states import TERMINAL, type_of
 from objrun.metrics import RunMetrics
 from objrun.protocol.chain import Chain, last_version, load
 from objrun.protocol.live import run_scheme
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from objrun.experiment import Experiment
-    from objrun.format.documents import RunState, Version
+    from objrun.format.states import RunState, Version
     from objrun.query.filters import Filter
     from objrun.run_list import RunList
     from objrun.workspace import Workspace

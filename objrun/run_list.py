@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from objrun.experiment import Experiment
-    from objrun.format.documents import RunState
+    from objrun.format.states import RunState
 
 
 class RunList(Sequence[Run]):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from objrun.experiment import Experiment
-    from objrun.format.documents import Header, RunState, Version
+    from objrun.format.states import Header, RunState, Version
     from objrun.run import Run
     from objrun.storage import Store
 

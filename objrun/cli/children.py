@@ -24,7 +24,7 @@ from objrun.errors import ServiceException
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from objrun.format.documents import RunState
+    from objrun.format.states import RunState
     from objrun.run import Run
 
 _SMALL_IS_GOOD: Final = re.compile(

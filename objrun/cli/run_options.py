@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 from objrun.cli.options import OUTPUT, complete_experiment
-from objrun.format.documents import STATUSES
+from objrun.format.states import STATUSES
 
 SCREENFUL: Final = 40
 """Runs shown at a terminal where no limit is given."""

@@ -20,7 +20,7 @@ from objrun.errors import ObjrunWarning
 if TYPE_CHECKING:
     import polars as pl
 
-    from objrun.format.documents import RunState, Version
+    from objrun.format.states import RunState, Version
     from objrun.storage import Store
 
     Known = Callable[[str], dict[str, Version[RunState]]]

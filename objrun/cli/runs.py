@@ -38,13 +38,13 @@ from objrun.cli.run_table import (
 )
 from objrun.cli.watch import watch
 from objrun.cli.where import parse_where
-from objrun.format.documents import STATUSES
+from objrun.format.states import STATUSES
 
 if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console, RenderableType
 
-    from objrun.format.documents import RunState
+    from objrun.format.states import RunState
     from objrun.storage import Store
     from objrun.workspace import Workspace
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
-    from objrun.format.documents import RunState
+    from objrun.format.states import RunState
     from objrun.run import Run
 
 NARROW: Final = 10

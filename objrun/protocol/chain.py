@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from objrun import clock
 from objrun.errors import CorruptObjectError, NotFoundError, Problem, StoreError
-from objrun.format.documents import Version
 from objrun.format.keys import parse_version
+from objrun.format.states import Version
 from objrun.protocol.endings import renew_after_fork
 from objrun.protocol.settle import insist, put_once
 

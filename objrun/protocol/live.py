@@ -17,7 +17,7 @@ from objrun.errors import (
     UnsupportedFormatError,
 )
 from objrun.format import keys
-from objrun.format.documents import RunState, Version, decode_run, encode_run
+from objrun.format.documents import decode_run, encode_run
 from objrun.protocol.chain import Scheme, load
 from objrun.protocol.cover import Piece, choose
 from objrun.protocol.settle import insist
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
     from objrun.format.keys import SegmentKey
+    from objrun.format.states import RunState, Version
     from objrun.storage import Store
 
 RESTARTS: Final = 20

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from objrun import clock
 from objrun.format import keys
-from objrun.format.documents import NumberClaim, encode_number
+from objrun.format.documents import encode_number
+from objrun.format.states import NumberClaim
 from objrun.protocol.endings import renew_after_fork
 from objrun.protocol.settle import insist, put_once
 

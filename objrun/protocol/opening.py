@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from objrun import clock
 from objrun.errors import NotAStoreError, NotFoundError, UnsupportedFormatError
 from objrun.format import keys
-from objrun.format.documents import FORMAT, Header, decode_header, encode_header
+from objrun.format.documents import decode_header, encode_header
+from objrun.format.states import FORMAT, Header
 from objrun.protocol.settle import insist, put_once
 from objrun.storage import prove
 

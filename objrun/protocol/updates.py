@@ -11,13 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from objrun.errors import CorruptObjectError, Problem, PropertyConflictError
 from objrun.format.checking import Fields, format_time
-from objrun.format.documents import (
-    LIFECYCLES,
-    STATUSES,
-    TERMINAL,
-    ExperimentState,
-    RunState,
-)
+from objrun.format.states import LIFECYCLES, STATUSES, TERMINAL, ExperimentState, RunState
 from objrun.format.values import Scalar, to_json
 
 if TYPE_CHECKING:

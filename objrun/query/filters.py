@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from objrun.errors import UserErrorException
-from objrun.format.documents import STATUSES, type_of
+from objrun.format.states import STATUSES, type_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from objrun.format.documents import ExperimentState, RunState
+    from objrun.format.states import ExperimentState, RunState
 
     S = TypeVar("S", RunState, ExperimentState)
 

@@ -15,7 +15,7 @@ from objrun.query.runs import SCHEMA, metric_names, runs_frame, with_columns
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from objrun.format.documents import RunState, Version
+    from objrun.format.states import RunState, Version
     from objrun.storage import Store
 
     Known = dict[str, dict[str, Version[RunState]]]

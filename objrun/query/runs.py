@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from objrun.errors import UserErrorException
-from objrun.format.documents import type_of
+from objrun.format.states import type_of
 from objrun.format.values import nearest
 from objrun.query.metrics import SUMMARY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from objrun.format.documents import RunState, Version
+    from objrun.format.states import RunState, Version
 
 _TIME: Final = pl.Datetime("us", "UTC")
 _PAIRS: Final = pl.List(pl.Struct({"key": pl.String(), "value": pl.String()}))

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from objrun.format.checking import format_time
-from objrun.format.documents import (
+from objrun.format.states import (
     LIFECYCLES,
     STATUSES,
     ExperimentState,

@@ -190,7 +190,7 @@ def test_no_module_imports_itself_through_others() -> None:
 
 
 def test_the_commit_loop_knows_nothing_of_runs() -> None:
-    generic = {"objrun.format.documents.Version", "objrun.format.keys.parse_version"}
+    generic = {"objrun.format.states.Version", "objrun.format.keys.parse_version"}
     targets = {found.target for found in all_imports() if found.importer == "objrun.protocol.chain"}
     assert targets
     assert {target for target in targets if part_of(target) == "format"} <= generic

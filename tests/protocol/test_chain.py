@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from objrun import clock
 from objrun.errors import CommitUnknownError, CorruptObjectError, StoreError
-from objrun.format.documents import RunState, Version, decode_run, encode_run
+from objrun.format.documents import decode_run, encode_run
+from objrun.format.states import RunState, Version
 from objrun.protocol.chain import Chain, create, first_version, last_version, load
 from objrun.protocol.live import run_scheme
 from objrun.protocol.updates import CREATE, SetParams, SetStatus, SetTags, replay

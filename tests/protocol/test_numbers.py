@@ -10,7 +10,8 @@ import pytest
 
 from objrun.errors import CommitUnknownError, StoreError
 from objrun.format import keys
-from objrun.format.documents import NumberClaim, decode_number, encode_number
+from objrun.format.documents import decode_number, encode_number
+from objrun.format.states import NumberClaim
 from objrun.protocol.numbers import Numbers, last_number
 from objrun.storage.wrappers import CountingStore, FaultyStore
 from tests.protocol.faults import DENIED, LOST, chaos, script

@@ -13,17 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objrun.errors import CorruptObjectError, PropertyConflictError
-from objrun.format.documents import (
-    LIFECYCLES,
-    STATUSES,
-    TERMINAL,
-    ExperimentState,
-    RunState,
-    Version,
-    decode_run,
-    encode_experiment,
-    encode_run,
-)
+from objrun.format.documents import decode_run, encode_experiment, encode_run
+from objrun.format.states import LIFECYCLES, STATUSES, TERMINAL, ExperimentState, RunState, Version
 from objrun.protocol.updates import (
     CREATE,
     AddProperties,

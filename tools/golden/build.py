@@ -16,12 +16,6 @@ import pyarrow as pa
 from objrun.format import keys
 from objrun.format.checking import format_time
 from objrun.format.documents import (
-    ExperimentState,
-    Header,
-    NumberClaim,
-    Property,
-    RunState,
-    Version,
     encode_experiment,
     encode_header,
     encode_number,
@@ -29,6 +23,7 @@ from objrun.format.documents import (
     encode_run,
 )
 from objrun.format.segments import SCHEMA, encode_segment
+from objrun.format.states import ExperimentState, Header, NumberClaim, Property, RunState, Version
 from objrun.format.values import Point, dumps, to_json, to_point
 
 if TYPE_CHECKING:
