@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 DEMO := $(VENV)/.installed-demo
 AZURITE := .servers/.installed
 
-.PHONY: help demo test check bench format serve-s3 clean
+.PHONY: help demo test test-slow check bench format serve-s3 clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -22,6 +22,9 @@ demo: $(DEMO)  ## train a model in several processes, log it, read it back [URL=
 
 test: $(DEV) $(AZURITE)  ## run all that CI runs [STEPS="lint types"]
 	@$(BIN)/python tools/check $(STEPS)
+
+test-slow: $(DEV) $(AZURITE)  ## run the tests that are too slow for every change
+	@$(BIN)/python -m pytest -m slow tests
 
 check: test  ## the same as test
 

@@ -1,4 +1,4 @@
-"""Places that real processes share, and the mark of tests too slow for every run."""
+"""Places that real processes share."""
 
 from __future__ import annotations
 
@@ -21,19 +21,6 @@ CLOUDS = [
     pytest.param("gcs", marks=pytest.mark.xdist_group("gcs")),
     pytest.param("azure", marks=pytest.mark.xdist_group("azure")),
 ]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: takes long; run by `pytest -m slow tests/processes`")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is slow unless `-m` says something about it."""
-    if "slow" in config.option.markexpr:
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    items[:] = [item for item in items if item not in slow]
-    config.hook.pytest_deselected(items=slow)
 
 
 @pytest.fixture(autouse=True)
