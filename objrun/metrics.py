@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import polars as pl
+    import pyarrow as pa
 
     from objrun.storage import Store
 
@@ -69,7 +70,9 @@ class RunMetrics:
     def _log_any(self, name: str, value: Any, step: Any) -> None:
         """Log what the hot path does not know: a new name, another type, a faulty call."""
         check_key(name, "metric")
-        scalar = to_logged_scalar(value, f"metric {name!r}")
+        # float64 of numpy is a float: what most programs log.
+        known = isinstance(value, float)
+        scalar = float(value) if known else to_logged_scalar(value, f"metric {name!r}")
         number = to_step(step)
         if type(scalar) is float:
             self._append(name, "scalar", scalar, number)
@@ -157,6 +160,8 @@ class RunMetrics:
             return
         writer = self._start_writer()
         if not isinstance(value, float):
+            if not writer.admits(*_size(value)):
+                return
             writer.buffer.mark_mixed(name)
         writer.buffer.series(name, scalar=family == "scalar").extend((value, step, nanoseconds()))
         writer.started()
@@ -229,3 +234,10 @@ class RunMetrics:
     def _descendants(self, run_type: str | None) -> list[str]:
         """Return the ids of all descendants of a type; `Run` knows them."""
         raise NotImplementedError
+
+
+def _size(value: Cell | pa.Table) -> tuple[int, int]:
+    """Return the points of a value that is not a float, and about how many bytes they take."""
+    if isinstance(value, Cell):
+        return 1, len(value.data or "")
+    return value.num_rows, value.nbytes

@@ -30,6 +30,10 @@ HELD_SECONDS: Final = 60.0
 """How long a retired list is kept though it is empty: a thread may hold it between two steps."""
 
 
+_MUCH_TEXT: Final = 2**28
+"""Characters of text in one piece: an Arrow column of text ends at 2 GiB."""
+
+
 class Cell(NamedTuple):
     """A value that is not a plain float: its columns in a metric row.
 
@@ -113,6 +117,7 @@ class Buffer:
         Within a metric the order is that of logging. One thread may freeze at a time.
         """
         tables: list[pa.Table] = []
+        taken: list[tuple[list[Any], int]] = []
         floats = _Floats()
         with self._lock:
             living = [*self.scalars.items(), *self.others.items()]
@@ -132,12 +137,14 @@ class Buffer:
                     tables += floats.tables()
                     floats = _Floats()
                     tables += _mixtures(name, rows[:count])
-                # Others may have appended meanwhile: only what was taken goes.
+                taken.append((rows, count))
+            tables += floats.tables()
+            if not tables:
+                return None
+            table = pa.concat_tables(tables, promote_options="default")
+            # Not before all is there; and others may have appended meanwhile.
+            for rows, count in taken:
                 del rows[:count]
-        tables += floats.tables()
-        if not tables:
-            return None
-        table = pa.concat_tables(tables, promote_options="default")
         return table.select([name for name in SCHEMA.names if name in table.column_names])
 
 
@@ -205,11 +212,16 @@ def texts(items: Sequence[str | None]) -> pa.StringArray:
 def _mixtures(name: str, taken: list[Any]) -> list[pa.Table]:
     """Return rows of a metric that has other values than floats; tables of batches stay whole."""
     tables: list[pa.Table] = []
-    start = 0
+    start = size = 0
     for place in range(0, len(taken), 3):
-        if isinstance(taken[place], pa.Table):
+        item = taken[place]
+        if isinstance(item, Cell):
+            size += len(item.data or "")
+        if size > _MUCH_TEXT or isinstance(item, pa.Table):
             tables += [_mixture(name, taken[start:place])] if place > start else []
-            tables.append(taken[place])
+            start, size = place, 0
+        if isinstance(item, pa.Table):
+            tables.append(item)
             start = place + 3
     return [*tables, _mixture(name, taken[start:])] if start < len(taken) else tables
 

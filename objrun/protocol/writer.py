@@ -8,6 +8,7 @@ object is sent only when the one before is durable, so there is never a gap belo
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 import pyarrow as pa
@@ -39,9 +40,15 @@ CLOSED_SECONDS: Final = 300.0
 MAX_ROWS: Final = 1_048_576
 """Rows of one segment at most."""
 
+MAX_BYTES: Final = 64_000_000
+"""Bytes of memory that the rows of one segment take at most, where one row does not take more."""
+
 MAX_WAITING: Final = 4_000_000
 """Points kept in memory, at about 36 bytes, while the store fails; newer ones are dropped, counted
 and reported."""
+
+MAX_WAITING_BYTES: Final = 256_000_000
+"""Bytes of batches, texts and tables kept in memory while the store fails; likewise."""
 
 FIRST_FLUSH: Final = 1.0
 """Seconds from the first point to the first flush; each later wait doubles."""
@@ -52,6 +59,7 @@ SLOWEST_FLUSH: Final = 60.0
 _FASTEST_LOOK: Final = 0.01
 _SLOWEST_LOOK: Final = 1.0
 _LOOK_AT_A_METRIC: Final = 2e-6
+_IDLE: Final = 120.0
 
 
 class Writer:
@@ -77,25 +85,41 @@ class Writer:
         self._stop: threading.Event | None = None
         self._open: list[pa.Table] = []
         self._taking = False
-        self._is_broken = False
         self._start = self._durable = 0
         self._opened = clock.monotonic()
         self._wait = first_flush
         self._hurried = False
         self._asked = self._done = 0
         self._failure: StoreError | None = None
+        self._failing = False
         self._lost = 0
+        self._bulk = 0
 
     def started(self) -> None:
-        """Make sure that the flushing thread runs."""
+        """Make sure that the flushing thread runs, where the process can still have one.
+
+        It cannot at the limit of threads, nor in Python 3.12 once the main thread has ended; then
+        whoever calls `flush` does the work.
+        """
         with self._turn:
             if self._stop is None:
-                self._is_broken = False
-                self._stop = threading.Event()
+                stop = threading.Event()
                 name = f"objrun-{self._place[1][:8]}"
-                threading.Thread(
-                    target=self._run, args=(self._stop,), name=name, daemon=True
-                ).start()
+                thread = threading.Thread(target=self._run, args=(stop,), name=name, daemon=True)
+                with suppress(RuntimeError):
+                    thread.start()
+                    self._stop = stop
+
+    def admits(self, rows: int, size: int) -> bool:
+        """Return whether `rows` points of `size` bytes may be buffered; if not, they are lost.
+
+        They are refused only while the store fails and MAX_WAITING_BYTES wait already.
+        """
+        if self._failing and self._bulk + size > MAX_WAITING_BYTES:
+            self._lost += rows
+            return False
+        self._bulk += size
+        return True
 
     def hurry(self) -> None:
         """Ask for a flush now, without waiting for it."""
@@ -120,7 +144,6 @@ class Writer:
         waiting does not mend, and PointsLostError (once) if points had to be dropped.
         """
         if self.waiting():
-            self.started()
             self._await(timeout)
         if self._lost:
             lost, self._lost = self._lost, 0
@@ -141,14 +164,30 @@ class Writer:
                 if failure is not None and not isinstance(failure, UnavailableError):
                     raise failure
                 left = deadline - clock.monotonic()
-                if left <= 0 or self._is_broken:
+                if left <= 0:
                     why = f": {failure.message}" if failure else ""
                     message = f"{self.waiting()} points are not durable after {timeout:g} s{why}"
                     raise FlushTimeoutError(message)
-                self._turn.wait(left)
+                # A thread that was just told to stop may not have seen this request.
+                self.started()
+                if self._latest_stop() is None:
+                    self._flush_here(ticket)
+                else:
+                    self._turn.wait(left)
 
+    def _flush_here(self, ticket: int) -> None:
+        """Send what waits from the calling thread, for want of another: one try."""
+        once = threading.Event()
+        once.set()
+        if self._drain(once):
+            self._done = max(self._done, ticket)
+
+    # Other threads set these meanwhile, which a type checker cannot see.
     def _latest_failure(self) -> StoreError | None:
         return self._failure
+
+    def _latest_stop(self) -> threading.Event | None:
+        return self._stop
 
     def close(self, timeout: float = 300.0) -> None:
         """Flush and end the thread; a later point starts another under the same writer id."""
@@ -175,19 +214,9 @@ class Writer:
         self._reset(first_flush=0.0)
 
     def _run(self, stop: threading.Event) -> None:
-        """Flush until `stop` is set; whatever ends the thread otherwise, nobody waits for it."""
-        try:
-            self._serve(stop)
-        finally:
-            if not stop.is_set():
-                with self._turn:
-                    self._is_broken = True
-                    self._stop = None
-                    self._turn.notify_all()
-
-    def _serve(self, stop: threading.Event) -> None:
-        """Flush when it is due, when asked and when there is much."""
+        """Flush when it is due, when asked and when there is much, until `stop` is set."""
         due = clock.monotonic() + self._wait
+        busy = clock.monotonic()
         look = _FASTEST_LOOK
         while not stop.is_set():
             self._wake.wait(max(0.0, min(look, due - clock.monotonic())))
@@ -198,14 +227,38 @@ class Writer:
             fastest = _FASTEST_LOOK + _LOOK_AT_A_METRIC * len(self.buffer.scalars)
             look = fastest if points > CLOSED_ROWS // 64 else min(2 * look, _SLOWEST_LOOK)
             full = self._hurried or points >= CLOSED_ROWS
-            late = clock.monotonic() >= due
-            if (full or late or asked > self._done) and self._drain(stop):
+            now = clock.monotonic()
+            if (full or now >= due or asked > self._done) and self._try_to_drain(stop):
                 with self._turn:
                     self._done = max(self._done, asked)
                     self._turn.notify_all()
-            if late:
+            if now >= due:
                 self._wait = min(SLOWEST_FLUSH, max(FIRST_FLUSH, 2 * self._wait))
                 due = clock.monotonic() + self._wait
+            busy = now if points or self._failing else busy
+            if now - busy > _IDLE and self._rest(stop):
+                return
+
+    def _rest(self, stop: threading.Event) -> bool:
+        """End the thread if nothing waits; the next point of each metric starts another."""
+        with self._turn:
+            self.buffer.retire()
+            if self.waiting() or self._asked > self._done:
+                return False
+            stop.set()
+            if self._stop is stop:
+                self._stop = None
+            return True
+
+    def _try_to_drain(self, stop: threading.Event) -> bool:
+        """Drain, and go on after whatever goes wrong: without this thread points would pile up."""
+        try:
+            return self._drain(stop)
+        except Exception as error:  # noqa: BLE001 - the top of a thread is an edge
+            logger().exception("run %s: a flush has failed", self._place[1])
+            self._tell(StoreError(f"a flush has failed: {error!r}"))
+            stop.wait(_SLOWEST_LOOK)
+            return False
 
     def _drain(self, stop: threading.Event) -> bool:
         """Make durable what was logged before this call; False if stopped on the way."""
@@ -214,14 +267,22 @@ class Writer:
             self._take()
             while self._frozen() > self._durable:
                 with endings.STEADY:
-                    self._open = [pa.concat_tables(self._open, promote_options="default")]
-                    rows = self._open[0].slice(0, MAX_ROWS)
+                    whole = pa.concat_tables(self._open, promote_options="default")
+                    self._open = [whole]
+                    rows = whole.slice(0, self._length(whole))
                     data = encode_segment(rows.unify_dictionaries())
                 if not self._send(self._start + rows.num_rows, data, stop):
                     return False
-                if self._is_full(rows.num_rows, len(data)):
+                cut = rows.num_rows < whole.num_rows
+                if cut or self._is_full(rows.num_rows, len(data)):
                     self._close_segment(rows.num_rows)
+            self._bulk = 0
             return True
+
+    def _length(self, whole: pa.Table) -> int:
+        """Return how many frozen rows the open segment takes: more than it has so far."""
+        fitting: int = whole.num_rows * MAX_BYTES // max(1, whole.nbytes)
+        return min(MAX_ROWS, max(fitting, self._durable - self._start + 1))
 
     def _close_segment(self, rows: int) -> None:
         """Begin the next segment behind the first `rows` of what is frozen, which are durable."""
@@ -264,6 +325,7 @@ class Writer:
             attempt += 1
         if attempt > 1:
             logger().warning("run %s: the store is back", self._place[1])
+        self._failing = False
         superseded, self._durable = self._durable, end
         if superseded > self._start:
             self._forget(self._key(superseded))
@@ -275,9 +337,8 @@ class Writer:
 
     def _failed(self, error: StoreError, attempt: int) -> None:
         """Tell whoever waits, warn once an outage, and bound what is kept in memory."""
-        with self._turn:
-            self._failure = error
-            self._turn.notify_all()
+        self._failing = True
+        self._tell(error)
         if attempt == 1:
             logger().warning("run %s: metrics wait in memory: %s", self._place[1], error.message)
         # What waits is smaller frozen than as Python numbers.
@@ -290,3 +351,9 @@ class Writer:
             self._store.delete([key])
         except StoreError as error:
             logger().debug("%s stays: %s", key, error.message)
+
+    def _tell(self, error: StoreError) -> None:
+        """Give an error to those who wait in `flush`."""
+        with self._turn:
+            self._failure = error
+            self._turn.notify_all()

@@ -14,10 +14,12 @@ from objrun import clock
 from objrun.errors import (
     FlushTimeoutError,
     PermissionDeniedError,
+    PointsLostError,
+    StoreError,
     UnavailableError,
 )
 from objrun.protocol import writer as module
-from objrun.protocol.buffer import Buffer
+from objrun.protocol.buffer import Buffer, Cell
 from objrun.protocol.writer import Writer
 from objrun.storage import connect
 from objrun.storage.wrappers import CountingStore, Fault, FaultyStore
@@ -87,6 +89,100 @@ def test_much_at_once_is_cut_into_segments(
     assert list(counted(store).values()) == [[*range(count)]]
     sizes = [info.key.rpartition("/")[2][17:].split("-") for info in store.list("")]
     assert all(int(stop[:12]) - int(start) <= 6 for start, stop in sizes)
+
+
+def test_long_texts_are_cut_by_their_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They compress to almost nothing, so the size of an object does not tell when to cut."""
+    monkeypatch.setattr(module, "MAX_BYTES", 10_000)
+    counting = CountingStore(store)
+    writer = writer_to(counting)
+    for count in (5, 40, 1, 60):
+        log_texts(writer, count)
+        writer.flush()
+    writer.close()
+    infos = store.list("")
+    ranges = sorted(info.key.rpartition("/")[2][17:45].split("-") for info in infos)
+    starts, stops = [int(start) for start, _ in ranges], [int(stop[:12]) for _, stop in ranges]
+    assert (starts, stops[-1]) == ([0, *stops[:-1]], 106)
+    assert all(stop - start < 15 for start, stop in zip(starts, stops, strict=True))
+    assert counting.counts["put"] - counting.counts["delete"] == len(infos)
+    assert counting.counts["put"] <= len(infos) + 4
+
+
+def log_texts(writer: Writer, count: int) -> None:
+    writer.buffer.mark_mixed("t")
+    points = writer.buffer.series("t")
+    for _ in range(count):
+        points.extend((Cell("scalar", "str", None, "x" * 1000), None, 1))
+    writer.started()
+
+
+def test_a_flush_that_breaks_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever breaks it: a program in other hands than ours must not lose its flusher."""
+    broken = [MemoryError("no room")]
+    freeze = Buffer.freeze
+
+    def now_and_then(self: Buffer) -> pa.Table | None:
+        if broken:
+            raise broken.pop()
+        return freeze(self)
+
+    monkeypatch.setattr(Buffer, "freeze", now_and_then)
+    writer = writer_to(store)
+    log(writer, 0, 1)
+    with pytest.raises(StoreError, match="a flush has failed: MemoryError"):
+        writer.flush()
+    writer.close()
+    assert list(counted(store).values()) == [[0, 1]]
+
+
+def test_what_is_big_is_refused_only_in_an_outage(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING_BYTES", 100)
+    back = threading.Event()
+    writer = writer_to(FaultyStore(store, lambda *_: None if back.is_set() else DOWN))
+    assert writer.admits(3, 1000)
+    log(writer, 0)
+    with pytest.raises(FlushTimeoutError):
+        writer.flush(0.2)
+    assert not writer.admits(7, 1)
+    back.set()
+    with pytest.raises(PointsLostError, match="7 points of r were dropped"):
+        writer.flush()
+    assert writer.admits(3, 1000)
+    writer.close()
+    assert list(counted(store).values()) == [[0]]
+
+
+def test_an_idle_writer_has_no_thread(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_IDLE", 0.0)
+    writer = writer_to(store)
+    for value in range(3):
+        before = set(threading.enumerate())
+        log(writer, value)
+        (thread,) = set(threading.enumerate()) - before
+        writer.flush()
+        thread.join(20)
+        assert not thread.is_alive()
+    writer.close()
+    assert list(counted(store).values()) == [[0, 1, 2]]
+
+
+def test_flush_works_where_no_thread_can_start(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    writer = writer_to(store)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        log(writer, 0)
+        writer.flush()
+    log(writer, 1)
+    writer.close()
+    assert list(counted(store).values()) == [[0, 1]]
 
 
 @pytest.mark.parametrize("faults", [[DOWN], [LOST], [DOWN, LOST, DOWN], [LOST] * 4])
