@@ -34,7 +34,7 @@ The names ending in `Exception` are those of Azure ML's SDK.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class ObjrunError(Exception):
@@ -141,6 +141,10 @@ class CorruptObjectError(FormatError):
         self.key = key
         self.problems = problems
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as what it was made of, so that it comes back from a worker."""
+        return type(self), (self.key, self.problems)
+
 
 class ServiceException(ObjrunError):
     """What was asked for does not exist; `status_code` is 404, as in Azure ML.
@@ -190,10 +194,6 @@ class ObjrunWarning(UserWarning):
 
 class MetricDroppedWarning(ObjrunWarning):
     """A metric was not kept: it was empty or of another kind than the name already has."""
-
-
-class StoreWarning(ObjrunWarning):
-    """The store fails in the background; logging goes on and is retried."""
 
 
 class CorruptObjectWarning(ObjrunWarning):

@@ -344,6 +344,10 @@ class Experiment:
         shards = read_shards(self.workspace.reading(), self.name)
         return in_reading_order(metrics_frame(shards, leave_out)).lazy()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as workspace and name."""
+        return type(self), (self.workspace, self.name)
+
     def __repr__(self) -> str:
         """Name the experiment and its workspace."""
         return f"Experiment(Name: {self.name},\nWorkspace: {self.workspace.url})"

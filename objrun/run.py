@@ -57,8 +57,7 @@ class Run(RunMetrics, RunAnnotations):
     @classmethod
     def of_version(cls, experiment: Experiment, version: Version[RunState]) -> Run:
         """Return the run that a version belongs to, made by the provider of its type if any."""
-        run = cls.__new__(cls)
-        run._open(experiment, version)  # noqa: SLF001 - the other constructor of this class
+        run = _opened(cls, experiment, version)
         run_type = run.type
         factory = cls._factories.get(run_type) if run_type else None
         return factory(experiment, run) if factory else run
@@ -360,6 +359,10 @@ class Run(RunMetrics, RunAnnotations):
         if self._chain.state.status not in TERMINAL:
             life.move(self._chain, status, error)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as experiment and version; points that wait are stored by this handle alone."""
+        return _opened, (type(self), self._experiment, self._chain.head)
+
     # -- how it looks
 
     def __repr__(self) -> str:
@@ -390,4 +393,7 @@ def find_version(workspace: Workspace, run_id: str) -> Version[RunState]:
     return load(store, scheme, number)
 
 
-__all__ = ["Run", "find_version"]
+def _opened(cls: type[Run], experiment: Experiment, version: Version[RunState]) -> Run:
+    run = cls.__new__(cls)
+    run._open(experiment, version)  # noqa: SLF001 - the other constructor of the class
+    return run

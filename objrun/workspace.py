@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from objrun.errors import NotAStoreError, UserErrorException
 from objrun.format import keys
+from objrun.format.checking import format_time
 from objrun.format.names import check_run_id, is_experiment
 from objrun.protocol.opening import open_for_reading, open_for_writing
 from objrun.storage import connect
@@ -32,7 +33,12 @@ class Workspace:
     `url` is a path or any fsspec URL (`s3://bucket/prefix`); without one, the environment variable
     `OBJRUN_URL` counts, else the folder `./objrun`. `storage_options` go to the file system of the
     URL (for a folder: `durability="none"` switches fsync off). Nothing is read or written before
-    it is needed; a store is made by the first write into an empty place.
+    it is needed; a store is made by the first write into an empty place. `memory://` is a store in
+    the memory of one process, gone with it and seen by no other.
+
+    A workspace, its experiments and its runs can be pickled: a copy is a handle of its own on the
+    same place, and making it sends nothing. A pickle holds the storage options, with whatever
+    credentials are in them, so keep it as safe as those.
 
     Raises InvalidURLError for an URL that cannot be used.
 
@@ -66,9 +72,29 @@ class Workspace:
     @property
     def store_id(self) -> str:
         """The random id that the store got when it was made; NotAStoreError if there is none."""
+        return self._header().store_id
+
+    def get_details(self) -> dict[str, Any]:
+        """Return `id` of the store, `name`, `url` and `creationTime`; NotAStoreError if none.
+
+        >>> ws.get_details()["url"] == ws.url
+        True
+        """
+        header = self._header()
+        created = format_time(header.created)
+        return {
+            "id": header.store_id,
+            "name": self.name,
+            "url": self.url,
+            "creationTime": created,
+        }
+
+    def _header(self) -> Header:
         self.reading()
         header = self._read or self._written
-        return header.store_id if header else ""
+        if header is None:
+            raise AssertionError
+        return header
 
     @classmethod
     def create(
@@ -117,14 +143,15 @@ class Workspace:
         found = config.read_config(config.find_config(path))
         return cls(found["url"], found.get("storage_options"))
 
-    def write_config(self, path: str | Path = ".", file_name: str = "config.json") -> None:
+    def write_config(self, path: str | Path | None = None, file_name: str | None = None) -> None:
         """Write `<path>/.objrun/<file_name>`, for `from_config`; `path` must exist.
 
-        Storage options are not written, because they may hold secrets.
+        Without them it is `config.json` for the working directory. Storage options are not
+        written, because they may hold secrets.
         """
         from objrun import config
 
-        config.write_config(path, file_name, {"url": self.url})
+        config.write_config(path or ".", file_name or "config.json", {"url": self.url})
 
     def reading(self) -> Store:
         """Return the store for reading; NotAStoreError if there is none. One GET, once."""
@@ -176,6 +203,11 @@ class Workspace:
     def known_runs(self, experiment: str) -> dict[str, Version[RunState]]:
         """Return the versions of an experiment's runs read so far: versions never change."""
         return self._runs.setdefault(experiment, {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as URL and options, and the header if it was read: it never changes."""
+        known = {"_read": self._read or self._written}
+        return type(self), (self.url, self.storage_options), known
 
     def __repr__(self) -> str:
         """Look like the call that makes it."""
