@@ -29,8 +29,15 @@ SCHEMA: Final = pa.schema(
 )
 """The columns of a metric row, in order; `offset` is implied by the position."""
 
-_DEFAULTED: Final = ("kind", "step", "type", "data")
 _DICTIONARY: Final = ("name", "kind", "type")
+
+DECODED: Final = pa.schema(
+    field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in _DICTIONARY else field
+    for field in SCHEMA
+)
+"""The columns of a segment that was read: as in SCHEMA, its words as dictionaries."""
+
+_DEFAULTED: Final = ("kind", "step", "type", "data")
 
 
 def encode_segment(rows: pa.Table) -> bytes:
@@ -64,31 +71,37 @@ def encode_segment(rows: pa.Table) -> bytes:
     return data
 
 
-def decode_segment(key: str, data: bytes, columns: list[str] | None = None) -> pa.Table:
-    """Return the rows of a segment with all columns of SCHEMA, or those named in `columns`.
+def decode_segment(key: str, data: bytes) -> pa.Table:
+    """Return the rows of a segment with the columns of DECODED.
 
     Raises CorruptObjectError, naming `key`, where the bytes are not such a file or hold another
     number of rows than the key says. Columns this version does not know are ignored.
     """
     try:
-        file = pq.ParquetFile(pa.BufferReader(data))
-        stored = set(file.schema_arrow.names)
-        wanted = [field for field in SCHEMA if columns is None or field.name in columns]
-        table = file.read([field.name for field in wanted if field.name in stored])
-        arrays = [_column(table, field) for field in wanted]
-        decoded = pa.table(arrays, schema=pa.schema(wanted))
-        # Text that is not UTF-8 would only be found, or crash, where it is used.
-        decoded.validate(full=True)
+        source = pa.BufferReader(data)
+        footer = pq.read_metadata(source)
+        # Before it is believed how much there is to read.
+        _refuse(key, _row_problems(key, footer.num_rows))
+        decoded = _decode(source, footer)
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise CorruptObjectError(key, [Problem("$", "bad_parquet", str(error)[:200])]) from None
-    problems = [
-        *_row_problems(key, file.metadata.num_rows),
-        *_word_problems(decoded, "kind", KINDS),
-        *_word_problems(decoded, "type", TYPES),
-    ]
-    if problems:
-        raise CorruptObjectError(key, problems)
+    words = [*_word_problems(decoded, "kind", KINDS), *_word_problems(decoded, "type", TYPES)]
+    _refuse(key, _row_problems(key, decoded.num_rows) + words)
     return decoded
+
+
+def _decode(source: pa.BufferReader, footer: pq.FileMetaData) -> pa.Table:
+    leaves = {footer.schema.column(place).path for place in range(footer.num_columns)}
+    words = [name for name in _DICTIONARY if name in leaves]
+    file = pq.ParquetFile(source, metadata=footer, read_dictionary=words)
+    # In this thread: those of Arrow gain nothing here, and a damaged column may leave one behind
+    # that aborts the process when it ends.
+    stored = set(file.schema_arrow.names)
+    table = file.read([name for name in SCHEMA.names if name in stored], use_threads=False)
+    decoded = pa.table([_column(table, field) for field in DECODED], schema=DECODED)
+    # Text that is not UTF-8 would only be found, or crash, where it is used.
+    decoded.validate(full=True)
+    return decoded.unify_dictionaries()
 
 
 def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
@@ -97,7 +110,10 @@ def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
         if column.null_count and not field.nullable:
             message = f"the column {field.name} holds a null"
             raise pa.ArrowInvalid(message)
-        return column.cast(field.type)
+        if column.type == field.type:
+            return column
+        plain = column.cast(SCHEMA.field(field.name).type)
+        return plain.dictionary_encode() if field.name in _DICTIONARY else plain
     if not field.nullable:
         message = f"the column {field.name} is missing"
         raise pa.ArrowInvalid(message)
@@ -113,9 +129,12 @@ def _row_problems(key: str, rows: int) -> list[Problem]:
 
 
 def _word_problems(table: pa.Table, name: str, known: tuple[str, ...]) -> list[Problem]:
-    if name not in table.column_names or table.column(name).null_count == table.num_rows:
-        return []
     words = set(table.column(name).unique().to_pylist()) - {None, *known}
     return [
         Problem(f"$.{name}", "unknown_value", f"{name} is {word[:80]!r}") for word in sorted(words)
     ]
+
+
+def _refuse(key: str, problems: list[Problem]) -> None:
+    if problems:
+        raise CorruptObjectError(key, problems)
