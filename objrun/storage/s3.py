@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import ClientError
+from fsspec import asyn
 from fsspec.asyn import sync
 from s3fs import S3FileSystem
 
@@ -39,6 +40,19 @@ _DEFAULTS: dict[str, Any] = {
 _boto: Any = import_module("botocore.exceptions")
 
 
+class _FileSystem(S3FileSystem):  # type: ignore[misc]
+    """An S3FileSystem that a forked child does not try to close when it ends.
+
+    Its loop ran in a thread of the parent, so the child would wait for it in vain, a second each.
+    """
+
+    @staticmethod
+    def close_session(loop: Any, s3: Any) -> None:
+        """Close a client of this process: fsspec renews its loop in a child."""
+        if loop is asyn.loop[0]:
+            S3FileSystem.close_session(loop, s3)
+
+
 class S3Backend:
     """The way to a bucket of S3."""
 
@@ -50,7 +64,7 @@ class S3Backend:
 
     def bucket(self, options: Mapping[str, Any]) -> S3Bucket:
         """Return the bucket with a new client; the options are those of `s3fs.S3FileSystem`."""
-        fs = S3FileSystem(**merged(_DEFAULTS, options))
+        fs = _FileSystem(**merged(_DEFAULTS, options))
         outlive_executors(fs.loop)
         return S3Bucket(fs, self._name)
 

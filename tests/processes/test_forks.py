@@ -242,6 +242,27 @@ def test_a_fork_while_the_experiment_is_made(s3_server: Server) -> None:
         assert place.values("x", "of-the-child") == [1.0]
 
 
+@pytest.mark.xdist_group("s3")
+def test_a_child_leaves_the_client_of_its_parent_alone(s3_server: Server) -> None:
+    """To close it, each child would wait a second for a thread that it does not have."""
+    source = """
+        import s3fs.core
+        parent, whole = os.getpid(), s3fs.core.sync
+        def sync(loop, function, *arguments, **options):
+            say("the parent" if os.getpid() == parent else "the child", "closes")
+            return whole(loop, function, *arguments, **options)
+        s3fs.core.sync = sync
+        run = start()
+        pid = os.fork()
+        if pid == 0:
+            sys.exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+    """
+    ended = perform(Place(s3_server.new_bucket(), s3_server.options), source)
+    assert ended.code == 0, ended.err
+    assert ended.out == ["the parent closes"]
+
+
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_fresh_processes_find_the_run_by_its_id(place: Place, method: str) -> None:
     source = f"""
@@ -320,7 +341,7 @@ def test_workers_of_a_data_loader_log(mostly_local: Place, end: str) -> None:
     assert mostly_local.values("loss") == [0.5] * 60
 
 
-@pytest.mark.parametrize("rounds", [20])
+@pytest.mark.parametrize("rounds", [8])
 def test_forks_while_segments_are_encoded(mostly_local: Place, rounds: int) -> None:
     """Arrow has locks and threads of its own; a child must never wait for one left behind."""
     source = f"""
