@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from objrun import clock, life
+from objrun import clock
 from objrun.conversion import to_items, to_scalar, to_text
 from objrun.format import keys
 from objrun.format.documents import decode_property, encode_property
@@ -19,6 +19,7 @@ from objrun.protocol.updates import (
     SetTags,
     check_property,
 )
+from objrun.start import property_texts, tag_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -76,7 +77,7 @@ class RunAnnotations:
 
         >>> run.set_tags({"stage": "test"})
         """
-        self._commit(SetTags(life.tag_texts(tags)))
+        self._commit(SetTags(tag_texts(tags)))
 
     def remove_tags(self, tags: Iterable[str] | str) -> dict[str, str | None]:
         """Remove tags and return those that are left; unknown keys are ignored.
@@ -101,7 +102,7 @@ class RunAnnotations:
 
         >>> run.add_properties({"data": "v3"})
         """
-        wanted = life.property_texts(properties)
+        wanted = property_texts(properties)
         if not wanted:
             return
         state = self._chain.refresh()

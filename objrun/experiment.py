@@ -6,7 +6,7 @@ import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from objrun import clock, life
+from objrun import clock
 from objrun.conversion import to_text
 from objrun.errors import (
     CorruptObjectWarning,
@@ -28,6 +28,7 @@ from objrun.protocol.live import run_scheme
 from objrun.protocol.numbers import Numbers
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import CREATE, Describe, RemoveTags, SetLifecycle, SetTags, replay
+from objrun.start import Start, property_texts, tag_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -90,17 +91,17 @@ class Experiment:
         {'model': 'cnn'}
         """
         return self.start_run(
-            life.Start(
+            Start(
                 name=None if name is None else check_key(name, "run"),
                 run_id=run_id,
                 display_name=to_text(display_name, "display_name"),
                 description=to_text(description, "description"),
-                tags=life.tag_texts(tags),
-                properties=life.property_texts(properties),
+                tags=tag_texts(tags),
+                properties=property_texts(properties),
             )
         )
 
-    def start_run(self, start: life.Start) -> Run:
+    def start_run(self, start: Start) -> Run:
         """Start a run from what is known of it: three PUTs, and a LIST in a new process."""
         from objrun.run import Run
 
@@ -116,7 +117,7 @@ class Experiment:
             raise _taken(run_id)
         return Run.of_version(self, version)
 
-    def _first_state(self, start: life.Start, run_id: str, number: int) -> RunState:
+    def _first_state(self, start: Start, run_id: str, number: int) -> RunState:
         now = clock.now()
         parent = start.parent
         return RunState(
@@ -230,7 +231,7 @@ class Experiment:
 
         >>> Experiment(ws, "digits").set_tags({"team": "vision"})
         """
-        self.commit(SetTags(life.tag_texts(tags)))
+        self.commit(SetTags(tag_texts(tags)))
 
     def remove_tags(self, tags: Iterable[str] | str) -> dict[str, str | None]:
         """Remove tags and return those that are left; unknown keys are ignored."""

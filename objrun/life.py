@@ -1,25 +1,31 @@
-"""The life of a run: how it starts, moves from status to status, fails, ends and is waited for."""
+"""The life of a run: its status, how it ends, fails and is waited for."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock
-from objrun.conversion import to_text
+from objrun.annotations import RunAnnotations
 from objrun.errors import (
     ActivityFailedException,
     ExperimentExecutionException,
+    ObjrunError,
+    PointsLostError,
     StatusWarning,
-    UserErrorException,
 )
 from objrun.format.checking import format_time
-from objrun.format.names import check_key
+from objrun.format.states import TERMINAL
+from objrun.logs import logger
+from objrun.metrics import RunMetrics
+from objrun.protocol.endings import EXIT_PATIENCE, unwind_on_sigterm
 from objrun.protocol.updates import SetStatus
+from objrun.protocol.writer import FLUSH_PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
 
     from objrun.format.states import RunState
     from objrun.protocol.chain import Chain
@@ -31,26 +37,148 @@ _FIRST_LOOK = 0.5
 _SLOWEST_LOOK = 15.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Start:
-    """What is known of a run before it exists."""
+class RunLife(RunMetrics, RunAnnotations):
+    """The part of `Run` that begins and ends it."""
 
-    name: str | None = None
-    run_id: str | None = None
-    display_name: str | None = None
-    description: str | None = None
-    type: str | None = None
-    parent: RunState | None = None
-    tags: Mapping[str, str | None] = field(default_factory=dict)
-    properties: Mapping[str, str | None] = field(default_factory=dict)
+    @property
+    def state(self) -> RunState:
+        """All that this handle knows last of the run's chain, as one frozen value."""
+        return self._chain.state
 
+    @property
+    def status(self) -> str:
+        """The status that this handle knows last."""
+        return self._chain.state.status
 
-def move(chain: Chain[RunState], status: str, error: Mapping[str, Any] | None = None) -> None:
-    """Commit a change of status; warn where it is ignored because the run has ended otherwise."""
-    state = chain.commit(SetStatus(status, clock.now(), error))
-    if state.status != status:
-        message = f"run {state.run_id} is {state.status} and stays so: {status} is ignored"
-        warnings.warn(message, StatusWarning, stacklevel=3)
+    def get_status(self) -> str:
+        """Return the status, read again unless the run has ended."""
+        return self._fresh().status
+
+    def get_detailed_status(self) -> dict[str, Any]:
+        """Return `{"status": ..., "details": None}`, read again unless the run has ended."""
+        return {"status": self.get_status(), "details": None}
+
+    def get_details(self) -> dict[str, Any]:
+        """Return all about the run as Azure ML's dict: runId, status, startTimeUtc, error, ...
+
+        >>> run.get_details()["status"]
+        'Running'
+        """
+        return details_of(self._fresh())
+
+    def start(self) -> None:
+        """Set the status to Running; nothing happens, with a warning, if the run has ended."""
+        self._move("Running")
+
+    def complete(self) -> None:
+        """Make all metrics durable, then set the status to Completed. The first end stays.
+
+        Where they cannot be made durable the run goes on: the error says why, and `complete()` can
+        be called again. Only after PointsLostError, which is for good, the run has ended.
+        """
+        self._end("Completed", PointsLostError)
+
+    def fail(
+        self,
+        error_details: str | BaseException | None = None,
+        error_code: str | None = None,
+        _set_status: bool = True,
+    ) -> None:
+        """Make all metrics durable, then set the status to Failed and keep the error.
+
+        `error_details` is a text or an exception, else TypeError. The run is failed also where its
+        metrics cannot be made durable, which is raised after that.
+        """
+        error = error_of(error_details, error_code)
+        if _set_status:
+            self._end("Failed", ObjrunError, error)
+        else:
+            self.flush()
+
+    def cancel(self) -> None:
+        """Set the status to Canceled, then make all metrics durable."""
+        self._move("Canceled")
+        self._close()
+
+    def _fresh(self) -> RunState:
+        state = self._chain.state
+        return state if state.status in TERMINAL else self._chain.refresh()
+
+    def _end(
+        self,
+        status: str,
+        despite: type[ObjrunError],
+        error: Mapping[str, Any] | None = None,
+        patience: float = FLUSH_PATIENCE,
+    ) -> None:
+        """Flush and commit the end, also where the flush raises `despite`."""
+        try:
+            self._close(patience)
+        except despite:
+            self._move(status, error)
+            raise
+        self._move(status, error)
+
+    def _move(self, status: str, error: Mapping[str, Any] | None = None) -> None:
+        state = self._commit(SetStatus(status, clock.now(), error))
+        if state.status != status:
+            message = f"run {state.run_id} is {state.status} and stays so: {status} is ignored"
+            warnings.warn(message, StatusWarning, stacklevel=4)
+
+    def _close(self, patience: float = FLUSH_PATIENCE) -> None:
+        if self._writer is not None:
+            self._writer.close(patience)
+
+    def wait_for_completion(
+        self,
+        show_output: bool = False,
+        wait_post_processing: bool = False,
+        raise_on_error: bool = True,
+    ) -> dict[str, Any]:
+        """Return `get_details()` when the run has ended; a failed one raises, if `raise_on_error`.
+
+        Looks after half a second, then ever more rarely, at least every 15 seconds. Raises
+        ActivityFailedException, and ExperimentExecutionException on Ctrl-C.
+        """
+        ends = TERMINAL if wait_post_processing else (*TERMINAL, "CancelRequested", "Finalizing")
+        wait(self._chain, ends, show_output=show_output, raise_on_error=raise_on_error)
+        return details_of(self._chain.state)
+
+    def __enter__(self) -> Self:
+        """Return the run itself; SIGTERM ends the block as an exception does."""
+        unwind_on_sigterm()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Complete, or fail if the block raised; `sys.exit()` and `sys.exit(0)` complete.
+
+        The exception of the block is what propagates: one of the store is then only logged.
+        """
+        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+            self._leave("Completed", PointsLostError)
+            return
+        try:
+            self._leave("Failed", ObjrunError, error_of(error, None), EXIT_PATIENCE)
+        except ObjrunError as problem:
+            logger().error("run %s: %s", self._chain.state.run_id, problem)
+
+    def _leave(
+        self,
+        status: str,
+        despite: type[ObjrunError],
+        error: Mapping[str, Any] | None = None,
+        patience: float = FLUSH_PATIENCE,
+    ) -> None:
+        """End as the block did, quietly where the run was ended inside the block."""
+        if self._chain.state.status in TERMINAL:
+            self._close(patience)
+        else:
+            self._end(status, despite, error, patience)
 
 
 def error_of(details: object, code: str | None) -> dict[str, str]:
@@ -77,7 +205,7 @@ def _readable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def details(state: RunState) -> dict[str, Any]:
+def details_of(state: RunState) -> dict[str, Any]:
     """Return all about a run in the shape of Azure ML; what is not set is left out."""
     found: dict[str, Any] = {
         "runId": state.run_id,
@@ -118,50 +246,3 @@ def wait(
         error = dict(state.error or {})
         message = f"run {state.run_id} failed: {error.get('message') or error.get('code')}"
         raise ActivityFailedException(message)
-
-
-def children_tags(
-    count: int | None, key: str | None, values: Iterable[Any] | None, *, most: int
-) -> list[dict[str, str | None]]:
-    """Return the tags of each child that `create_children` makes; UserErrorException if unclear."""
-    if (count is None) == (key is None and values is None) or (key is None) != (values is None):
-        message = "create_children takes either count, or tag_key with tag_values"
-        raise UserErrorException(message)
-    if values is not None and key is not None:
-        tags = [{check_key(key, "tag"): to_text(value, f"tag {key!r}")} for value in values]
-    elif isinstance(count, int) and count >= 0:
-        tags = [{"azureml.batch_child_number": str(number)} for number in range(count)]
-    else:
-        message = f"count is an integer of 0 or more, not {count!r}"
-        raise UserErrorException(message)
-    if len(tags) > most:
-        message = f"{len(tags)} children are asked for; one call makes at most {most}"
-        raise UserErrorException(message)
-    return tags
-
-
-def tag_texts(tags: Mapping[str, Any] | str | None) -> dict[str, str | None]:
-    """Return tags as text; a text is a tag without value.
-
-    >>> tag_texts("new"), tag_texts({"n": 1})
-    ({'new': None}, {'n': '1'})
-    """
-    return _texts({tags: None} if isinstance(tags, str) else tags, "tag")
-
-
-def property_texts(properties: Mapping[str, Any] | None) -> dict[str, str | None]:
-    """Return properties as text.
-
-    >>> property_texts({"n": 1})
-    {'n': '1'}
-    """
-    return _texts(properties, "property")
-
-
-def _texts(items: Any, what: str) -> dict[str, str | None]:
-    if items is None:
-        return {}
-    if not hasattr(items, "items"):
-        message = f"a dict of {what} to value is wanted, not {type(items).__name__}"
-        raise UserErrorException(message)
-    return {check_key(k, what): to_text(v, f"{what} {k!r}") for k, v in items.items()}

@@ -14,7 +14,7 @@ from objrun.protocol.buffer import Cell
 from objrun.protocol.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import polars as pl
     import pyarrow as pa
@@ -36,9 +36,12 @@ _FAMILY: Final = {"list": "scalar"}
 class RunMetrics:
     """What a run can log and tell of its metrics; `Run` adds everything else."""
 
-    def __init__(self, store: Store, experiment: str, run_id: str) -> None:
-        """Log for run `run_id` of `experiment`."""
+    def __init__(
+        self, store: Store, writing: Callable[[], Store], experiment: str, run_id: str
+    ) -> None:
+        """Read metrics of a run in `store`, and log them to the store that `writing` opens."""
         self._store = store
+        self._writing = writing
         self._address = (experiment, run_id)
         self._made: dict[str, Writer] = {}
         self._writer: Writer | None = None
@@ -169,7 +172,7 @@ class RunMetrics:
     def _start_writer(self) -> Writer:
         if self._writer is None:
             # setdefault is indivisible: two threads that log first get the same writer.
-            self._writer = self._made.setdefault("writer", Writer(self._store, *self._address))
+            self._writer = self._made.setdefault("writer", Writer(self._writing, *self._address))
             self._series = self._writer.buffer.scalars
         return self._writer
 

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from objrun import life
-from objrun.annotations import RunAnnotations
 from objrun.conversion import to_text
 from objrun.errors import RunNotFoundError, UserErrorException
 from objrun.format.names import check_run_id
-from objrun.format.states import TERMINAL, type_of
+from objrun.format.states import type_of
+from objrun.life import RunLife
 from objrun.metrics import RunMetrics
 from objrun.protocol.chain import Chain, last_version, load
 from objrun.protocol.live import run_scheme
+from objrun.start import Start, children_tags
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-    from types import TracebackType
+    from collections.abc import Callable, Iterable, Sequence
 
     import polars as pl
 
@@ -33,7 +32,7 @@ MAX_CHILDREN = 100
 """Children that one call of `create_children` makes at most."""
 
 
-class Run(RunMetrics, RunAnnotations):
+class Run(RunLife):
     """One run of an experiment. `Experiment.start_logging()` makes one; `Run.get` finds one.
 
     `Run(experiment, run_id)` fetches a run of this experiment; RunNotFoundError if there is none.
@@ -66,8 +65,9 @@ class Run(RunMetrics, RunAnnotations):
         state = version.state
         if state is None:
             raise TypeError
-        store = experiment.workspace.reading()
-        RunMetrics.__init__(self, store, state.experiment, state.run_id)
+        workspace = experiment.workspace
+        store = workspace.reading()
+        RunMetrics.__init__(self, store, workspace.writing, state.experiment, state.run_id)
         scheme = run_scheme(state.experiment, state.run_id)
         self._experiment = experiment
         self._chain = Chain(store, scheme, version)
@@ -204,10 +204,10 @@ class Run(RunMetrics, RunAnnotations):
 
     @staticmethod
     def get_submitted_run() -> Any:
-        """Return the run that this process was started for; use `get_context` in new code."""
-        from objrun.context import get_context
+        """Return the run that this process was started for; deprecated: use `get_context`."""
+        from objrun.context import get_submitted_run
 
-        return get_context(allow_offline=False)
+        return get_submitted_run()
 
     # -- children
 
@@ -221,7 +221,7 @@ class Run(RunMetrics, RunAnnotations):
         """
         own = to_text(name, "the name of a child")
         return self._experiment.start_run(
-            life.Start(
+            Start(
                 name=f"{self.name}>{own or ''}",
                 run_id=run_id,
                 display_name=own,
@@ -242,122 +242,14 @@ class Run(RunMetrics, RunAnnotations):
         >>> [child.tags for child in run.create_children(tag_key="fold", tag_values=[1, 2])]
         [{'fold': '1'}, {'fold': '2'}]
         """
-        tags = life.children_tags(count, tag_key, tag_values, most=MAX_CHILDREN)
-        starts = [
-            life.Start(name=f"{self.name}>", tags=tag, parent=self._chain.state) for tag in tags
-        ]
+        tags = children_tags(count, tag_key, tag_values, most=MAX_CHILDREN)
+        starts = [Start(name=f"{self.name}>", tags=tag, parent=self._chain.state) for tag in tags]
         if not starts:
             return []
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(min(len(starts), self._store.concurrency)) as pool:
             return [*pool.map(self._experiment.start_run, starts)]
-
-    # -- its life
-
-    @property
-    def state(self) -> RunState:
-        """All that this handle knows last of the run's chain, as one frozen value."""
-        return self._chain.state
-
-    @property
-    def status(self) -> str:
-        """The status that this handle knows last."""
-        return self._chain.state.status
-
-    def get_status(self) -> str:
-        """Return the status, read again unless the run has ended."""
-        return self._fresh().status
-
-    def get_detailed_status(self) -> dict[str, Any]:
-        """Return `{"status": ..., "details": None}`, read again unless the run has ended."""
-        return {"status": self.get_status(), "details": None}
-
-    def get_details(self) -> dict[str, Any]:
-        """Return all about the run as Azure ML's dict: runId, status, startTimeUtc, error, ...
-
-        >>> run.get_details()["status"]
-        'Running'
-        """
-        return life.details(self._fresh())
-
-    def start(self) -> None:
-        """Set the status to Running; nothing happens, with a warning, if the run has ended."""
-        life.move(self._chain, "Running")
-
-    def complete(self) -> None:
-        """Make all metrics durable, then set the status to Completed. The first end stays."""
-        self._end("Completed")
-
-    def fail(
-        self,
-        error_details: str | BaseException | None = None,
-        error_code: str | None = None,
-        _set_status: bool = True,
-    ) -> None:
-        """Make all metrics durable, then set the status to Failed and keep the error.
-
-        `error_details` is a text or an exception, else TypeError.
-        """
-        error = life.error_of(error_details, error_code)
-        if _set_status:
-            self._end("Failed", error)
-        else:
-            self.flush()
-
-    def cancel(self) -> None:
-        """Set the status to Canceled, then make all metrics durable."""
-        life.move(self._chain, "Canceled")
-        self._close()
-
-    def _fresh(self) -> RunState:
-        state = self._chain.state
-        return state if state.status in TERMINAL else self._chain.refresh()
-
-    def _end(self, status: str, error: Mapping[str, Any] | None = None) -> None:
-        self._close()
-        life.move(self._chain, status, error)
-
-    def _close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def wait_for_completion(
-        self,
-        show_output: bool = False,
-        wait_post_processing: bool = False,
-        raise_on_error: bool = True,
-    ) -> dict[str, Any]:
-        """Return `get_details()` when the run has ended; a failed one raises, if `raise_on_error`.
-
-        Looks after half a second, then ever more rarely, at least every 15 seconds. Raises
-        ActivityFailedException, and ExperimentExecutionException on Ctrl-C.
-        """
-        ends = TERMINAL if wait_post_processing else (*TERMINAL, "CancelRequested", "Finalizing")
-        life.wait(self._chain, ends, show_output=show_output, raise_on_error=raise_on_error)
-        return life.details(self._chain.state)
-
-    def __enter__(self) -> Run:  # noqa: PYI034 - Self would need typing at run time
-        """Return the run itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: builtins.type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Complete, or fail if the block raised; `sys.exit()` and `sys.exit(0)` complete."""
-        if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-            self._finish("Completed", None)
-        else:
-            self._finish("Failed", life.error_of(error, None))
-
-    def _finish(self, status: str, error: Mapping[str, Any] | None) -> None:
-        """End as the block did, quietly where the run was ended inside the block."""
-        self._close()
-        if self._chain.state.status not in TERMINAL:
-            life.move(self._chain, status, error)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as experiment and version; points that wait are stored by this handle alone."""

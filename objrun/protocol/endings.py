@@ -15,7 +15,7 @@ import sys
 import threading
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from objrun import clock
 from objrun.errors import ObjrunError
@@ -23,6 +23,8 @@ from objrun.logs import logger
 
 if TYPE_CHECKING:
     from types import FrameType
+
+T = TypeVar("T")
 
 EXIT_PATIENCE = 60.0
 """Seconds that the end of the process waits for all writers together."""
@@ -55,9 +57,13 @@ STEADY = threading.Lock()
 """Held around work in native code that a fork must not cut in two, because a child would inherit
 its locks and half-made state; a fork waits until it is free. Never held while a store is asked."""
 
-os.register_at_fork(
-    before=STEADY.acquire, after_in_parent=STEADY.release, after_in_child=STEADY.release
-)
+_registry = threading.RLock()
+"""Held while the sets below are changed or copied; a signal may interrupt its own thread there."""
+
+for _lock in (STEADY, _registry):
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 _forkables: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _flushables: weakref.WeakSet[Flushable] = weakref.WeakSet()
@@ -66,26 +72,38 @@ _installed: set[str] = set()
 _ending: set[str] = set()
 """What the end of the process has come to: "ended" (the main thread has), "flushing" and
 "terminated" (by SIGTERM, since then). Only the main thread changes it."""
+_unwinding: list[float] = []
+"""When SIGTERM has raised SystemExit, by the monotonic clock."""
 
 
 def renew_after_fork(thing: Forkable) -> None:
     """Call `thing.forked()` in every forked child, as long as `thing` lives."""
-    if "fork" not in _installed:
-        _installed.add("fork")
-        os.register_at_fork(after_in_child=_forked)
-    _forkables.add(thing)
+    with _registry:
+        if "fork" not in _installed:
+            _installed.add("fork")
+            os.register_at_fork(after_in_child=_forked)
+        _forkables.add(thing)
 
 
 def watch(thing: Flushable) -> None:
     """Flush `thing` when the process ends, and renew it after a fork."""
     renew_after_fork(thing)
-    _flushables.add(thing)
-    if "exit" not in _installed:
-        _installed.add("exit")
-        # Private, and the only hook before Python waits for other threads. It refuses when the
-        # main thread has ended already; then there is `_finish_last`.
-        with suppress(AttributeError, RuntimeError):
-            threading._register_atexit(finish)  # type: ignore[attr-defined]  # noqa: SLF001
+    with _registry:
+        _flushables.add(thing)
+        if "exit" not in _installed:
+            _installed.add("exit")
+            # Private, and the only hook before Python waits for other threads. It refuses when the
+            # main thread has ended already; then there is `_finish_last`.
+            with suppress(AttributeError, RuntimeError):
+                threading._register_atexit(finish)  # type: ignore[attr-defined]  # noqa: SLF001
+    unwind_on_sigterm()
+
+
+def unwind_on_sigterm() -> None:
+    """Have SIGTERM raise SystemExit(143) from now on, where the program does not handle it.
+
+    Only the main thread can do that; elsewhere nothing happens.
+    """
     if "signal" not in _installed and threading.current_thread() is threading.main_thread():
         _installed.add("signal")
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -108,7 +126,7 @@ def finish() -> None:
 
 def _flush_all() -> None:
     deadline = clock.monotonic() + EXIT_PATIENCE
-    waiting = [thing for thing in list(_flushables) if thing.waiting() and thing not in _given_up]
+    waiting = [thing for thing in _alive(_flushables) if thing.waiting() and thing not in _given_up]
     for thing in waiting:
         thing.hurry()
     for thing in waiting:
@@ -119,9 +137,14 @@ def _flush_all() -> None:
             logger().error("metrics were lost at exit: %s", error.message)
 
 
+def _alive(things: weakref.WeakSet[T]) -> list[T]:
+    with _registry:
+        return list(things)
+
+
 def _finish_last() -> None:
     finish()
-    for thing in list(_flushables):
+    for thing in _alive(_flushables):
         thing.stop()
 
 
@@ -131,13 +154,19 @@ atexit.register(_finish_last)
 
 def _forked() -> None:
     _ending.clear()
-    for thing in list(_forkables):
+    _unwinding.clear()
+    for thing in _alive(_forkables):
         thing.forked()
 
 
 def _terminated(signum: int, _frame: FrameType | None) -> None:
     if "ended" not in _ending:
-        sys.exit(128 + signum)
+        now = clock.monotonic()
+        # Asked again while `with` blocks flush: another exception would cut them off.
+        if not _unwinding or now > _unwinding[-1] + EXIT_PATIENCE:
+            _unwinding.append(now)
+            sys.exit(128 + signum)
+        return
     # Nothing is left to unwind, and an exception would only cut off the last flush.
     _ending.add("terminated")
     if "flushing" not in _ending:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from itertools import count
 from typing import TYPE_CHECKING
 
 from objrun import clock
@@ -52,26 +51,30 @@ class Numbers:
 
     def claim(self, run_id: str) -> int:
         """Return a number that from now on belongs to `run_id` alone."""
-        for attempt in count():
-            number = self._candidate(attempt)
+        races = 0
+        while True:
+            number, is_listed = self._candidate(races)
             claim = NumberClaim(number=number, run_id=run_id, write_id=clock.random_hex(16))
             if put_once(self._store, keys.number(self._experiment, number), encode_number(claim)):
                 return number
             with self._lock:
                 self._next = None
-        raise AssertionError
+            # A number remembered for long says nothing of others who claim right now.
+            races += is_listed
 
-    def _candidate(self, attempt: int) -> int:
-        """Return the next number to try; after a lost race a random few further on.
+    def _candidate(self, races: int) -> tuple[int, bool]:
+        """Return the next number to try, and whether it was listed just now.
 
-        Never past the last number of a bucket: `last_number` takes a free one there for the end.
+        After lost races it is a random few further on, but never past the last number of a bucket:
+        `last_number` takes a free one there for the end.
         """
         with self._lock:
+            is_listed = self._next is None
             if self._next is None:
                 following = last_number(self._store, self._experiment) + 1
-                jump = clock.below(2 ** min(attempt, 6))
+                jump = clock.below(2 ** min(races, 6))
                 border = following - following % keys.BUCKET_SIZE + keys.BUCKET_SIZE - 1
                 self._next = min(following + jump, border)
             number = self._next
             self._next += 1
-            return number
+            return number, is_listed

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 import pyarrow as pa
 
 from objrun import clock
-from objrun.errors import FlushTimeoutError, PointsLostError, StoreError, UnavailableError
+from objrun.errors import (
+    FlushTimeoutError,
+    FormatError,
+    ObjrunError,
+    PointsLostError,
+    StoreError,
+    UnavailableError,
+)
 from objrun.format import keys
 from objrun.format.segments import encode_segment
 from objrun.logs import logger
@@ -22,6 +29,8 @@ from objrun.protocol import endings
 from objrun.protocol.buffer import Buffer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from objrun.storage import Delete, Put
 
     class Target(Put, Delete, Protocol):
@@ -50,6 +59,9 @@ and reported."""
 MAX_WAITING_BYTES: Final = 256_000_000
 """Bytes of batches, texts and tables kept in memory while the store fails; likewise."""
 
+FLUSH_PATIENCE: Final = 300.0
+"""Seconds that `flush` waits unless told otherwise."""
+
 FIRST_FLUSH: Final = 1.0
 """Seconds from the first point to the first flush; each later wait doubles."""
 
@@ -69,10 +81,10 @@ class Writer:
     child is another writer that has logged nothing.
     """
 
-    def __init__(self, store: Target, experiment: str, run: str) -> None:
-        """Write segments of `run` to `store`."""
+    def __init__(self, target: Callable[[], Target], experiment: str, run: str) -> None:
+        """Write segments of `run` to the store that `target` opens: asked when they are sent."""
         self.buffer = Buffer()
-        self._store = store
+        self._target = target
         self._place = (experiment, run)
         self._reset(first_flush=FIRST_FLUSH)
         endings.watch(self)
@@ -90,7 +102,7 @@ class Writer:
         self._wait = first_flush
         self._hurried = False
         self._asked = self._done = 0
-        self._failure: StoreError | None = None
+        self._failure: ObjrunError | None = None
         self._failing = False
         self._lost = 0
         self._bulk = 0
@@ -137,7 +149,7 @@ class Writer:
         rows: int = sum(table.num_rows for table in self._open)
         return self._start + rows
 
-    def flush(self, timeout: float = 300.0) -> None:
+    def flush(self, timeout: float = FLUSH_PATIENCE) -> None:
         """Return when everything logged before this call is durable.
 
         Raises FlushTimeoutError after `timeout` seconds, at once an error of the store that
@@ -183,13 +195,13 @@ class Writer:
             self._done = max(self._done, ticket)
 
     # Other threads set these meanwhile, which a type checker cannot see.
-    def _latest_failure(self) -> StoreError | None:
+    def _latest_failure(self) -> ObjrunError | None:
         return self._failure
 
     def _latest_stop(self) -> threading.Event | None:
         return self._stop
 
-    def close(self, timeout: float = 300.0) -> None:
+    def close(self, timeout: float = FLUSH_PATIENCE) -> None:
         """Flush and end the thread; a later point starts another under the same writer id."""
         self.flush(timeout)
         self.stop()
@@ -315,8 +327,8 @@ class Writer:
         key = self._key(end)
         while True:
             try:
-                self._store.put(key, data)
-            except StoreError as error:
+                self._target().put(key, data)
+            except (StoreError, FormatError) as error:
                 self._failed(error, attempt)
             else:
                 break
@@ -335,7 +347,7 @@ class Writer:
         experiment, run = self._place
         return keys.segment(experiment, run, self._writer, self._start, end)
 
-    def _failed(self, error: StoreError, attempt: int) -> None:
+    def _failed(self, error: ObjrunError, attempt: int) -> None:
         """Tell whoever waits, warn once an outage, and bound what is kept in memory."""
         self._failing = True
         self._tell(error)
@@ -348,11 +360,11 @@ class Writer:
     def _forget(self, key: str) -> None:
         """Delete a superseded segment; readers ignore it anyway, so an error is only noted."""
         try:
-            self._store.delete([key])
+            self._target().delete([key])
         except StoreError as error:
             logger().debug("%s stays: %s", key, error.message)
 
-    def _tell(self, error: StoreError) -> None:
+    def _tell(self, error: ObjrunError) -> None:
         """Give an error to those who wait in `flush`."""
         with self._turn:
             self._failure = error

@@ -300,6 +300,11 @@ def test_a_refused_call_leaves_the_run_usable(run: Run) -> None:
     assert run.get_metrics() == {"x": 1}
 
 
+def log_and_flush(run: Run) -> None:
+    run.log("x", 1)
+    run.flush()
+
+
 class TestPlaces:
     def test_a_folder_that_is_no_store(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.tex").write_text("my work")
@@ -359,6 +364,9 @@ class TestPlaces:
         assert another(workspace).get_run(run.id).id == run.id
         with refused(workspace, UnsupportedFormatError, "upgrade"):
             Experiment(another(workspace), "digits").start_logging()
+        for act in (Run.complete, Run.cancel, Run.child_run, log_and_flush):
+            with refused(workspace, UnsupportedFormatError, "upgrade"):
+                act(another(workspace).get_run(run.id))
 
     def test_a_run_of_a_newer_format(self, run: Run) -> None:
         workspace = run.experiment.workspace

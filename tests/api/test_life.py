@@ -6,13 +6,23 @@ import re
 import sys
 import threading
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from objrun import ActivityFailedException, Experiment, Run, Workspace
-from objrun.errors import ExperimentExecutionException, RunNotFoundError, StatusWarning
+from objrun.errors import (
+    ExperimentExecutionException,
+    PermissionDeniedError,
+    PointsLostError,
+    RunNotFoundError,
+    StatusWarning,
+)
+from objrun.storage.memory import MemoryStore
 from tests.api.places import another, contents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -281,6 +291,69 @@ def test_a_run_looks_as_in_azure_ml(run: Run) -> None:
     html = run._repr_html_()
     assert run.id in html
     assert "&lt;b&gt;=&amp;" in html
+
+
+class TestEndsWhereMetricsCannotBeStored:
+    """Segments are refused, everything else works."""
+
+    @pytest.fixture
+    def refusing(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
+        """Stores that refuse segments as long as the list is not empty."""
+        refused = [True]
+        put = MemoryStore.put
+
+        def refuse(self: MemoryStore, key: str, data: bytes) -> None:
+            if refused and key.endswith(".parquet"):
+                message = "no metrics here"
+                raise PermissionDeniedError(message)
+            put(self, key, data)
+
+        monkeypatch.setattr(MemoryStore, "put", refuse)
+        yield refused
+        refused.clear()
+
+    def test_complete_raises_and_can_be_called_again(self, run: Run, refusing: list[bool]) -> None:
+        run.log("x", 1)
+        with pytest.raises(PermissionDeniedError, match="no metrics here"):
+            run.complete()
+        assert stored(run).status == "Running"
+        refusing.clear()
+        run.complete()
+        assert (stored(run).status, stored(run).get_metrics()) == ("Completed", {"x": 1})
+
+    def test_fail_fails_and_then_raises(self, run: Run, refusing: list[bool]) -> None:
+        run.log("x", 1)
+        with pytest.raises(PermissionDeniedError, match="no metrics here"):
+            run.fail("diverged")
+        assert stored(run).get_details()["error"]["error"]["message"] == "diverged"
+        refusing.clear()
+        run.flush()
+        assert (stored(run).status, stored(run).get_metrics()) == ("Failed", {"x": 1})
+
+    def test_the_error_of_the_block_goes_on(
+        self, run: Run, refusing: list[bool], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with pytest.raises(ValueError, match="bad"), run:  # noqa: PT012
+            run.log("x", 1)
+            msg = "bad"
+            raise ValueError(msg)
+        assert refusing
+        assert "no metrics here" in caplog.text
+        assert stored(run).status == "Failed"
+
+    def test_lost_points_are_told_and_the_run_ends(self, run: Run) -> None:
+        run.log("x", 1)
+        assert run._writer is not None  # noqa: SLF001 - points are lost only after hours
+        run._writer._lost = 3  # noqa: SLF001
+        with pytest.raises(PointsLostError, match="3 points"):
+            run.complete()
+        assert (stored(run).status, stored(run).get_metrics()) == ("Completed", {"x": 1})
+
+
+def test_numbers_follow_each_other_from_handle_to_handle(ws: Workspace) -> None:
+    one, two = Experiment(ws, "digits"), Experiment(another(ws), "digits")
+    runs = [handle.start_logging() for handle in (one, two, one, one, two, two, one, two)]
+    assert [run.number for run in runs] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_numbers_count_children_and_follow_each_other(any_ws: Workspace) -> None:

@@ -16,6 +16,14 @@ from objrun.errors import CorruptObjectError, UnsupportedFormatError
 from objrun.format import documents as d
 from objrun.format import keys
 from objrun.format.checking import Fields, format_time
+from objrun.format.states import (
+    ExperimentState,
+    Header,
+    NumberClaim,
+    Property,
+    RunState,
+    Version,
+)
 from tests.format import strategies as some
 from tests.format.test_values import same
 from tests.golden.cases import LAYOUT
@@ -69,9 +77,7 @@ def fields_of(document: Any) -> dict[str, Any]:
 
 def equal(one: Any, other: Any) -> bool:
     """Equal field by field, scalars exactly; the order of a mapping does not count."""
-    if isinstance(
-        one, d.Version | d.RunState | d.ExperimentState | d.Header | d.NumberClaim | d.Property
-    ):
+    if isinstance(one, Version | RunState | ExperimentState | Header | NumberClaim | Property):
         return type(one) is type(other) and equal(fields_of(one), fields_of(other))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(equal(one[k], other[k]) for k in one)
@@ -152,7 +158,7 @@ def tolerant(kind: str, key: str, data: bytes) -> None:
 
 @given(some.run_states, st.sampled_from(["run_id", "status", "created", "tags", "number"]))
 def test_all_problems_are_reported_at_once(state: Any, name: str) -> None:
-    version = d.Version(version=1, write_id="w", written=state.created, ops=(), state=state)
+    version = Version(version=1, write_id="w", written=state.created, ops=(), state=state)
     document = orjson.loads(d.encode_run(version))
     del document["state"][name], document["write_id"]
     document["ops"] = None

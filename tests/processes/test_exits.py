@@ -127,6 +127,26 @@ def test_sigterm_fails_a_run_in_a_with_block(mostly_local: Place) -> None:
     assert mostly_local.values() == [1.0]
 
 
+def test_a_second_sigterm_does_not_cut_off_the_end(mostly_local: Place) -> None:
+    source = """
+        with start() as run:
+            run.log("x", 1.0)
+            close = run._close
+
+            def interrupted(patience):
+                signal.raise_signal(signal.SIGTERM)
+                close(patience)
+
+            run._close = interrupted
+            signal.raise_signal(signal.SIGTERM)
+    """
+    ended = perform(mostly_local, source)
+    assert ended.code == 143, ended.err
+    assert mostly_local.run().status == "Failed"
+    assert mostly_local.run().get_details()["error"]["error"]["message"] == "SystemExit: 143"
+    assert mostly_local.values() == [1.0]
+
+
 def test_sigterm_in_the_last_flush_does_not_end_it(place: Place) -> None:
     source = """
         from objrun.protocol.writer import Writer

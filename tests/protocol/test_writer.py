@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def writer_to(store: Any) -> Writer:
-    return Writer(store, "e", "r")
+    return Writer(lambda: store, "e", "r")
 
 
 def log(writer: Writer, *values: float) -> None:
