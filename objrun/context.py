@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun import clock
-from objrun.errors import RunEnvironmentException, StatusWarning
+from objrun.errors import RunEnvironmentException, StatusWarning, UserErrorException
 from objrun.run import Run
 from objrun.workspace import Workspace
 
@@ -30,7 +30,8 @@ OPTIONS: Final = "OBJRUN_STORAGE_OPTIONS"
 def get_context(*, allow_offline: bool = True) -> Any:
     """Return the run named by the environment, the same at every call; else an `OfflineRun`.
 
-    Raises RunEnvironmentException where none is named and `allow_offline` is False.
+    Raises RunEnvironmentException where none is named and `allow_offline` is False, and
+    UserErrorException for storage options that are no JSON object.
     """
     run_id, url = os.environ.get(RUN_ID), os.environ.get(URL)
     if run_id and url:
@@ -41,11 +42,30 @@ def get_context(*, allow_offline: bool = True) -> Any:
     return OfflineRun()
 
 
+def get_submitted_run() -> Any:
+    """Return the run named by the environment, with a DeprecationWarning for who asks `Run`."""
+    message = "Run.get_submitted_run() is deprecated: use Run.get_context(allow_offline=False)"
+    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return get_context(allow_offline=False)
+
+
 @lru_cache(maxsize=1)
 def _submitted(url: str, run_id: str, options: str) -> Run:
-    workspace = Workspace(url, json.loads(options))
-    found = Run.get(workspace, run_id)
+    found = Run.get(Workspace(url, _options_of(options)), run_id)
     return SubmittedRun(found.experiment, run_id)
+
+
+def _options_of(text: str) -> dict[str, Any]:
+    """Return the options that OPTIONS holds; an error shows none of them: they may be secret."""
+    try:
+        options = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        message = f"the environment variable {OPTIONS} holds no JSON object: {error}"
+        raise UserErrorException(message) from None
+    if not isinstance(options, dict):
+        message = f"{OPTIONS} holds no JSON object but a {type(options).__name__}"
+        raise UserErrorException(message)
+    return options
 
 
 class SubmittedRun(Run):

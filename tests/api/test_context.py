@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from objrun import Run, RunEnvironmentException
+from objrun import Run, RunEnvironmentException, UserErrorException
 from objrun.context import OfflineRun
 from objrun.errors import StatusWarning
 
@@ -47,7 +47,9 @@ class TestSubmitted:
         assert submitted.experiment.name == "digits"
         assert Run.get_context() is submitted
         assert Run.get_context(allow_offline=False) is submitted
-        assert Run.get_submitted_run() is submitted
+        with pytest.warns(DeprecationWarning, match="get_context") as caught:
+            assert Run.get_submitted_run() is submitted
+        assert caught[0].filename == __file__
 
     @pytest.mark.parametrize("end", ["complete", "fail"])
     def test_leaves_its_status_to_the_launcher(self, run: Run, submitted: Run, end: str) -> None:
@@ -82,6 +84,21 @@ class TestSubmitted:
         assert context.id == run.id
         assert context.experiment.workspace.storage_options == {"durability": "none"}
 
+    @pytest.mark.parametrize(
+        "options",
+        ['{"secret": "hunter2"', "secret=hunter2", '["hunter2"]', '"hunter2"', "[" * 100_000],
+    )
+    def test_refuses_malformed_options_and_shows_none(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch, options: str
+    ) -> None:
+        monkeypatch.setenv("OBJRUN_RUN_ID", run.id)
+        monkeypatch.setenv("OBJRUN_URL", run.experiment.workspace.url)
+        monkeypatch.setenv("OBJRUN_STORAGE_OPTIONS", options)
+        with pytest.raises(UserErrorException, match="OBJRUN_STORAGE_OPTIONS") as caught:
+            Run.get_context()
+        assert "JSON object" in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+
     def test_has_children_of_its_own(self, run: Run, submitted: Run) -> None:
         child = submitted.child_run("fold")
         child.complete()
@@ -103,7 +120,10 @@ class TestOffline:
     def test_is_refused_on_request(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(RunEnvironmentException, match="OBJRUN_RUN_ID and OBJRUN_URL"):
             Run.get_context(allow_offline=False)
-        with pytest.raises(RunEnvironmentException, match="OBJRUN_RUN_ID and OBJRUN_URL"):
+        with (
+            pytest.warns(DeprecationWarning, match="get_context"),
+            pytest.raises(RunEnvironmentException, match="OBJRUN_RUN_ID and OBJRUN_URL"),
+        ):
             Run.get_submitted_run()
         monkeypatch.setenv("OBJRUN_RUN_ID", "x")
         assert isinstance(Run.get_context(), OfflineRun)

@@ -259,6 +259,21 @@ class TestWorkspace:
         with pytest.raises(InvalidURLError, match="nope"):
             Workspace(tmp_path, {"nope": 1})
 
+    def test_has_details(self, tmp_path: Path) -> None:
+        place = tmp_path / "store"
+        with pytest.raises(NotAStoreError):
+            Workspace(place).get_details()
+        made = Workspace.create(place)
+        details = Workspace.get(place).get_details()
+        header = json.loads((place / "objrun.json").read_text())
+        assert details == made.get_details()
+        assert details == {
+            "id": header["store_id"],
+            "name": "store",
+            "url": made.url,
+            "creationTime": header["created"],
+        }
+
     def test_shows_experiments_sorted(self, ws: Workspace) -> None:
         for name in ("b", "a", "c"):
             Experiment(ws, name).start_logging()
@@ -291,6 +306,13 @@ class TestConfig:
         Workspace("memory://named").write_config(tmp_path, "mine.json")
         found = Workspace.from_config(tmp_path / ".objrun" / "mine.json")
         assert found.url == "memory://named"
+
+    def test_goes_into_the_working_directory(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Workspace("memory://here").write_config()
+        assert Workspace.from_config(tmp_path / ".objrun" / "config.json").url == "memory://here"
 
     def test_holds_no_secrets(self, tmp_path: Path) -> None:
         Workspace(tmp_path / "s", {"durability": "none"}).write_config(tmp_path)

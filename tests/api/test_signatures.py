@@ -64,8 +64,9 @@ AZURE = {
     "Experiment.reactivate": "(self, new_name=None)",
     "Experiment.delete": "(workspace, experiment_id)",
     "Workspace.from_config": "(path=None)",
-    "Workspace.write_config": "(self, path=..., file_name=...)",
+    "Workspace.write_config": "(self, path=None, file_name=None)",
     "Workspace.get_run": "(self, run_id)",
+    "Workspace.get_details": "(self)",
 }
 
 # What is objrun's own is written down once, in full.
@@ -90,7 +91,7 @@ PROPERTIES = {
         "id number name display_name description type status tags properties experiment parent"
     ),
     "Experiment": "name id workspace archived_time tags description",
-    "Workspace": "name url experiments",
+    "Workspace": "name url store_id experiments",
 }
 
 
