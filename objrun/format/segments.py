@@ -98,10 +98,10 @@ def _decode(source: pa.BufferReader, footer: pq.FileMetaData) -> pa.Table:
     # that aborts the process when it ends.
     stored = set(file.schema_arrow.names)
     table = file.read([name for name in SCHEMA.names if name in stored], use_threads=False)
-    decoded = pa.table([_column(table, field) for field in DECODED], schema=DECODED)
     # Text that is not UTF-8 would only be found, or crash, where it is used.
-    decoded.validate(full=True)
-    return decoded.unify_dictionaries()
+    table.validate(full=True)
+    columns = [_column(table, field) for field in DECODED]
+    return pa.table(columns, schema=DECODED).unify_dictionaries()
 
 
 def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:
@@ -129,7 +129,10 @@ def _row_problems(key: str, rows: int) -> list[Problem]:
 
 
 def _word_problems(table: pa.Table, name: str, known: tuple[str, ...]) -> list[Problem]:
-    words = set(table.column(name).unique().to_pylist()) - {None, *known}
+    column = table.column(name)
+    if not {word for piece in column.chunks for word in piece.dictionary.to_pylist()} - {*known}:
+        return []
+    words = set(column.unique().to_pylist()) - {None, *known}
     return [
         Problem(f"$.{name}", "unknown_value", f"{name} is {word[:80]!r}") for word in sorted(words)
     ]

@@ -48,10 +48,10 @@ def metrics_frame(
     One writer's rows are in order of their offset; those of several writers of a run by time. A
     damaged segment is handed to `on_damage`, which raises it or leaves it out.
     """
-    runs: dict[str, dict[str, list[pl.DataFrame]]] = {}
     # Arrow and polars work without the lock of the interpreter.
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        reading = [(shard.segment, pool.submit(_shard_frame, shard)) for shard in shards]
+        reading = [(shard.segment, pool.submit(_stored_columns, shard)) for shard in shards]
+    runs: dict[str, dict[str, list[pl.DataFrame]]] = {}
     for segment, read in reading:
         try:
             frame = read.result()
@@ -59,12 +59,12 @@ def metrics_frame(
             on_damage(error)
         else:
             runs.setdefault(segment.run, {}).setdefault(segment.writer, []).append(frame)
-    frames = [_as_logged(writers) for writers in runs.values()]
+    frames = [_as_logged(run, writers) for run, writers in runs.items()]
     return pl.concat(frames) if frames else SCHEMA.to_frame()
 
 
-def _as_logged(writers: dict[str, list[pl.DataFrame]]) -> pl.DataFrame:
-    frame = pl.concat([piece for pieces in writers.values() for piece in pieces])
+def _as_logged(run: str, writers: dict[str, list[pl.DataFrame]]) -> pl.DataFrame:
+    frame = pl.concat([_all_columns(run, writer, pieces) for writer, pieces in writers.items()])
     if len(writers) == 1:
         return frame
     # A clock may be set back: within a writer and metric, later points never count as earlier.
@@ -72,35 +72,41 @@ def _as_logged(writers: dict[str, list[pl.DataFrame]]) -> pl.DataFrame:
     return frame.sort(at, "writer", "offset")
 
 
-def _shard_frame(shard: Shard) -> pl.DataFrame:
-    """Return the rows of one segment that count.
+def _stored_columns(shard: Shard) -> pl.DataFrame:
+    """Return the rows of one segment that count, without the columns that hold only null.
 
     Not read by polars: a damaged file may abort the process there, which nobody can catch.
     """
     table = decode_segment(shard.key, shard.data).slice(shard.skip)
-    first = shard.segment.start + shard.skip
-    columns = {
-        "run_id": pl.lit(shard.segment.run),
-        "writer": pl.lit(shard.segment.writer),
-        "offset": pl.int_range(first, first + table.num_rows, dtype=pl.Int64),
-    }
-    for name in table.column_names:
-        columns[name] = _column(name, table[name])
-    return pl.select(columns[name].alias(name) for name in SCHEMA)
+    first, last = shard.segment.start + shard.skip, shard.segment.stop
+    offset = pl.int_range(first, last, dtype=pl.Int64, eager=True).alias("offset")
+    columns = zip(table.column_names, table.columns, strict=True)
+    return pl.DataFrame([offset, *(_series(*c) for c in columns if c[1].null_count < len(c[1]))])
 
 
-def _column(name: str, stored: pa.ChunkedArray) -> pl.Expr:
-    """Return a stored column; nothing is copied but words, of which a dictionary is made."""
-    default = pl.lit(_DEFAULTS.get(name), SCHEMA[name])
-    if stored.null_count == len(stored):
-        return default
-    if not pa.types.is_dictionary(stored.type):
-        return pl.lit(pl.Series(name, stored, SCHEMA[name]))
-    pieces = [
-        pl.Series(piece.dictionary).gather(pl.Series(piece.indices)) for piece in stored.chunks
-    ]
-    words = pl.lit(pl.concat(pieces))
-    return words.fill_null(default) if name in _DEFAULTS else words
+def _series(name: str, column: pa.ChunkedArray) -> pl.Series:
+    """Return a column as polars has it; no more is copied than dictionaries of words."""
+    if not pa.types.is_dictionary(column.type):
+        return pl.Series(name, column, SCHEMA[name])
+    pieces = (
+        pl.Series(name, piece.dictionary).gather(pl.Series(piece.indices))
+        for piece in column.chunks
+    )
+    return pl.concat(pieces)
+
+
+def _all_columns(run: str, writer: str, pieces: list[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows of one writer with the columns of SCHEMA; one value alone takes no room."""
+    stored = pl.concat(pieces, how="diagonal")
+    constant = _DEFAULTS | {"run_id": run, "writer": writer}
+    return stored.select(
+        pl.lit(constant.get(name), dtype).alias(name)
+        if name not in stored.columns
+        else pl.col(name).fill_null(_DEFAULTS[name])
+        if name in _DEFAULTS
+        else pl.col(name)
+        for name, dtype in SCHEMA.items()
+    )
 
 
 def in_reading_order(logged: pl.DataFrame) -> pl.DataFrame:
@@ -115,7 +121,7 @@ def in_reading_order(logged: pl.DataFrame) -> pl.DataFrame:
     blocks = metric_blocks(logged)
     metrics = _first_points(logged, blocks)
     ordered = metrics.sort("run", "time", "writer", "offset").drop("run")
-    one_family = (logged["kind"] == "scalar").all()
+    one_family = logged.select((pl.col("kind") == "scalar").all()).item()
     as_logged = blocks.height == metrics.height and ordered.equals(metrics.drop("run"))
     if one_family and as_logged and _steps_rise(logged["step"], blocks):
         return logged
@@ -149,11 +155,12 @@ def _steps_rise(steps: pl.Series, blocks: pl.DataFrame) -> bool:
 
 def metric_blocks(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the stretches of rows of one run and metric: `len`, `run_id`, `name`, in order."""
-    runs = frame["run_id"]
-    if frame.height and runs[0] == runs[-1]:
+    first, last = pl.col("run_id").first().alias("first"), pl.col("run_id").last().alias("last")
+    run, other = frame.select(first, last).row(0)
+    if frame.height and run == other:
         # The rows of a run stand together, so this is a frame of one run.
         names = frame["name"].rle().struct.unnest()
-        return names.select("len", pl.lit(runs[0]).alias("run_id"), pl.col("value").alias("name"))
+        return names.select("len", pl.lit(run).alias("run_id"), pl.col("value").alias("name"))
     stretches = frame.select(pl.struct("run_id", "name").rle().alias("stretch"))
     return stretches.unnest("stretch").unnest("value")
 
