@@ -100,6 +100,9 @@ class RunAnnotations:
     def add_properties(self, properties: Mapping[str, Any]) -> None:
         """Add properties, which never change: another value is a PropertyConflictError.
 
+        It is raised before anything is written, but where another process takes one of several at
+        the same moment: then the error names those that were added.
+
         >>> run.add_properties({"data": "v3"})
         """
         wanted = property_texts(properties)
@@ -108,21 +111,25 @@ class RunAnnotations:
         state = self._chain.refresh()
         new = {key: v for key, v in wanted.items() if not check_property(state, key, v)}
         store = self._experiment.workspace.writing()
+        held: dict[str, str | None] = {}
         for key, value in new.items():
-            self._claim_property(store, key, value)
-        self._commit(AddProperties(new))
+            held[key] = self._claim_property(store, key, value)
+            if held[key] != value:
+                break
+        # With what another writer has claimed, who may not have come to copy it into the state.
+        state = self._commit(AddProperties(held))
+        added = ", ".join(repr(key) for key in held if held[key] == new[key])
+        for key in held:
+            check_property(state, key, new[key], f" ({added} was added)" if added else "")
 
-    def _claim_property(self, store: Any, key: str, value: str | None) -> None:
-        """Create the one object of a property; PropertyConflictError if it has another value."""
+    def _claim_property(self, store: Any, key: str, value: str | None) -> str | None:
+        """Create the one object of a property; return the value that it holds, then or before."""
         run_id = self._chain.state.run_id
         place = keys.run_property(run_id, key)
         wanted = Property(run_id=run_id, key=key, value=value, write_id=clock.random_hex(16))
         if put_once(store, place, encode_property(wanted)):
-            return
-        there = decode_property(place, insist(lambda: store.get(place)))
-        if there.value != value:
-            # The other writer may not have come to copy it into the state: do that, then refuse.
-            check_property(self._commit(AddProperties({key: there.value})), key, value)
+            return value
+        return decode_property(place, insist(lambda: store.get(place))).value
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Set parameters: None, bool, int, float or text, kept exactly; history stays in the chain.

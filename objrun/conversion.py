@@ -72,12 +72,13 @@ def to_scalar(value: Any, where: str) -> Scalar:
 def to_logged_scalar(value: Any, where: str) -> Scalar:
     """Return what `log` keeps: like `to_scalar`, but other objects become their `repr`.
 
-    Many values at once (list, range, generator, array) are refused: they belong in `log_list`.
+    An array or tensor of one element, of any shape, counts as that element. Many values at once
+    (list, range, generator, larger array) are refused: they belong in `log_list`.
 
     >>> to_logged_scalar({"a": 1}, "metric 'x'")
     "{'a': 1}"
     """
-    value = _python_value(value)
+    value = _python_value(_only_item(value))
     if isinstance(value, _MANY) or getattr(value, "shape", ()) != ():
         message = f"{where}: log takes one value, not a {type(value).__name__}; use log_list"
         raise UserErrorException(message)
@@ -170,6 +171,13 @@ def to_text(value: Any, what: str) -> str | None:
 def _plain(value: object) -> str:
     """Return a value as text; of a text that is more than that, such as an enum's, the text."""
     return str.__str__(value) if isinstance(value, str) else str(value)
+
+
+def _only_item(value: Any) -> Any:
+    """Return the item of an array or tensor of one or more dimensions, each of length 1."""
+    shape = getattr(value, "shape", ())
+    single = isinstance(shape, tuple) and set(shape) == {1} and hasattr(value, "item")
+    return value.item() if single else value
 
 
 def _python_value(value: Any) -> Any:

@@ -55,7 +55,11 @@ class UserErrorException(ObjrunError, ValueError):
 
 
 class PropertyConflictError(UserErrorException):
-    """A property is written once; this one already holds another value."""
+    """A property is written once; this one already holds another value.
+
+    Nothing was written, but where another process took the property at the same moment: then the
+    message names the properties of the call that were added.
+    """
 
 
 class RunExistsError(UserErrorException):

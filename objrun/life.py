@@ -218,7 +218,6 @@ def details_of(state: RunState) -> dict[str, Any]:
         "inputDatasets": [],
         "outputDatasets": [],
         "logFiles": {},
-        "submittedBy": state.properties.get("objrun.user"),
     }
     return {name: value for name, value in found.items() if value is not None}
 

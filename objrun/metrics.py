@@ -51,10 +51,10 @@ class RunMetrics:
     def log(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
         """Log one value of a metric and return at once; a background thread stores it.
 
-        `value` is None, bool, int, float, str, or a numpy scalar, 0-d array or tensor; other
-        objects are kept as their `repr`. `step` is any 64-bit integer, or None. `description` is
-        accepted for Azure ML's sake and not kept. Raises UserErrorException for many values at
-        once (use `log_list`) and for a step that is not an integer.
+        `value` is None, bool, int, float, str, or a numpy scalar, array or tensor of one element;
+        other objects are kept as their `repr`. `step` is any 64-bit integer, or None.
+        `description` is accepted for Azure ML's sake and not kept. Raises UserErrorException for
+        many values at once (use `log_list`) and for a step that is not an integer.
 
         >>> run.log("loss", 0.25, step=1)
         """

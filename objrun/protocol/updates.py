@@ -159,14 +159,17 @@ class SetLifecycle:
         return state
 
 
-def check_property(state: RunState, key: str, value: str | None) -> bool:
-    """Return whether `key` is already there with this value; PropertyConflictError if another."""
+def check_property(state: RunState, key: str, value: str | None, note: str = "") -> bool:
+    """Return whether `key` is already there with this value; PropertyConflictError if another.
+
+    `note` ends its message.
+    """
     if key not in state.properties:
         return False
     if state.properties[key] != value:
         message = (
             f"property {key!r} of run {state.run_id} is {state.properties[key]!r} and cannot "
-            f"become {value!r}: properties are written once; use a tag for what changes"
+            f"become {value!r}: properties are written once; use a tag for what changes{note}"
         )
         raise PropertyConflictError(message)
     return True

@@ -180,7 +180,12 @@ VALUES: dict[str, tuple[Call, tuple[str, ...]]] = {
     "range": (lambda run: run.log("x", range(2)), ("'x'", "a range", "use log_list")),
     "generator": (lambda run: run.log("x", (i for i in [1])), ("generator", "use log_list")),
     "function": (lambda run: run.log("x", lambda: 1), ("function", "use log_list")),
-    "array": (lambda run: run.log("x", np.array([1])), ("ndarray", "use log_list")),
+    "array": (lambda run: run.log("x", np.array([1, 2])), ("ndarray", "use log_list")),
+    "empty array": (lambda run: run.log("x", np.array([])), ("ndarray", "use log_list")),
+    "array in an array": (
+        lambda run: run.log("x", np.array([[[1, 2]], None], object)[:1]),
+        ("a list", "use log_list"),
+    ),
     "surrogate": (lambda run: run.log("x", LONE), ("'x'", "not valid Unicode")),
     "far too long": (lambda run: run.log("x", 1 << 13000), ("'x'", "13001 bits", "too long")),
     "item": (lambda run: run.log_list("x", [1, b"y"]), ("'x'[1]", "bytes cannot be logged", "use")),

@@ -241,6 +241,44 @@ BATCHES: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
+class Tensor:
+    """What objrun asks of a tensor of torch."""
+
+    def __init__(self, value: Any) -> None:
+        self._held = np.array(value)
+        self.shape = self._held.shape
+        self.dtype = self._held.dtype
+
+    def item(self) -> Any:
+        return self._held.item()
+
+
+SINGLES: dict[str, tuple[Any, Any]] = {
+    "float": (np.array([0.5]), 0.5),
+    "2-d": (np.array([[0.5]]), 0.5),
+    "float32": (np.array([0.1], np.float32), np.float32(0.1).item()),
+    "int": (np.array([[7]], np.uint64), 7),
+    "bool": (np.array([True]), True),
+    "text": (np.array(["a"]), "a"),
+    "none": (np.array([None]), None),
+    "nan": (np.array([math.nan]), math.nan),
+    "longdouble": (np.array([0.1], np.longdouble), repr(np.longdouble(np.array([0.1])[0]))),
+    "polars": (pl.Series([3]), 3),
+    "polars frame": (pl.DataFrame({"a": [3]}), 3),
+    "tensor": (Tensor([[2.5]]), 2.5),
+    "0-d tensor": (Tensor(2.5), 2.5),
+}
+
+
+@pytest.mark.parametrize("kind", SINGLES)
+def test_an_array_of_one_element_is_that_element(kind: str) -> None:
+    run = start()
+    value, expected = SINGLES[kind]
+    run.log("x", value)
+    run.log_metrics({"y": value}, step=1)
+    assert bits(run.get_metrics()) == bits({"x": expected, "y": expected})
+
+
 @pytest.mark.parametrize("kind", [np.int8, np.int64, np.uint64, np.intp])
 def test_a_step_may_be_any_integer_of_numpy(kind: Any) -> None:
     run = start()

@@ -10,7 +10,10 @@ import pytest
 
 from objrun import Experiment, Run, UserErrorException, Workspace
 from objrun.errors import PropertyConflictError
-from tests.api.places import another, refused
+from objrun.format import keys
+from objrun.format.documents import encode_property
+from objrun.format.states import Property
+from tests.api.places import another, refused, store_of
 
 
 def stored(run: Run) -> Run:
@@ -88,6 +91,21 @@ class TestProperties:
     def test_of_the_start_never_change_either(self, run: Run) -> None:
         with refused(run.experiment.workspace, PropertyConflictError, "objrun.host"):
             run.add_properties({"objrun.host": "elsewhere"})
+
+    def test_that_another_took_are_told_from_those_that_were_added(self, run: Run) -> None:
+        """Another writer has claimed `b` and not yet copied it into the state."""
+        theirs = Property(run_id=run.id, key="b", value="theirs", write_id="0" * 32)
+        place = keys.run_property(run.id, "b")
+        store_of(run.experiment.workspace).put(place, encode_property(theirs))
+        with pytest.raises(PropertyConflictError) as caught:
+            run.add_properties({"a": "1", "b": "2", "c": "3"})
+        assert "property 'b'" in str(caught.value)
+        assert "'a' was added" in str(caught.value)
+        found = stored(run).properties
+        assert {key: found.get(key) for key in "abc"} == {"a": "1", "b": "theirs", "c": None}
+        with pytest.raises(PropertyConflictError) as caught:
+            run.add_properties({"b": "2", "c": "3"})
+        assert "was added" not in str(caught.value)
 
     def test_given_again_or_not_at_all_write_nothing(self, run: Run) -> None:
         run.add_properties({"a": "1"})
