@@ -200,6 +200,10 @@ class MetricDroppedWarning(ObjrunWarning):
     """A metric was not kept: it was empty or of another kind than the name already has."""
 
 
+class StepWarning(ObjrunWarning):
+    """Only some points of a metric have a step, so it was read as logged, not by step."""
+
+
 class CorruptObjectWarning(ObjrunWarning):
     """A damaged object was left out of an answer; it is named."""
 

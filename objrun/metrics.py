@@ -207,7 +207,8 @@ class RunMetrics:
         A scalar logged once is the value, several times a list: in order of step if all points
         have one, else as logged. Lists and tables read back as lists. With `name` only that metric;
         with `recursive` this run and all its descendants (those of `run_type`) that have metrics.
-        Points logged through this handle are seen.
+        Points logged through this handle are seen. A StepWarning names metrics of which only some
+        points have a step.
 
         >>> run.get_metrics("accuracy")
         {'accuracy': 0.9}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import pyarrow as pa
 
-from objrun.errors import CorruptObjectError, CorruptObjectWarning, Problem
+from objrun.errors import CorruptObjectError, CorruptObjectWarning, Problem, StepWarning
 from objrun.format.segments import decode_segment
 from objrun.format.values import from_point
 
@@ -189,14 +189,29 @@ def metric_values(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
 
     A scalar logged once is that value, several times a list. Lists are lists, also of one item,
     and join with scalars of that name. One row is a dict of scalars, several a dict of lists
-    padded with None; tables are dicts of lists, one after the other.
+    padded with None; tables are dicts of lists, one after the other. A StepWarning names metrics of
+    which only some points have a step.
     """
     out: dict[str, dict[str, Any]] = {}
     start = 0
+    half_stepped: dict[str, None] = {}
     for length, run, name in metric_blocks(frame).iter_rows():
-        out.setdefault(run, {})[name] = _value(frame.slice(start, length))
+        part = frame.slice(start, length)
+        out.setdefault(run, {})[name] = _value(part)
+        if 0 < part["step"].null_count() < length:
+            half_stepped[name] = None
         start += length
+    if half_stepped:
+        _warn_of_steps([*half_stepped])
     return out
+
+
+def _warn_of_steps(names: list[str]) -> None:
+    import warnings
+
+    few = ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+    message = f"only some points of {few} have a step: they are read as logged, not by step"
+    warnings.warn(message, StepWarning, stacklevel=4)
 
 
 def _value(part: pl.DataFrame) -> Any:

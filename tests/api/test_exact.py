@@ -52,6 +52,7 @@ def in_order(points: list[tuple[Any, int | None]]) -> list[Any]:
     return [points[place][0] for place in places]
 
 
+@pytest.mark.filterwarnings("ignore::objrun.errors.StepWarning")
 @settings(max_examples=30)
 @example([("loss", 1.0, 3), ("loss", 2.0, 1), ("loss", 3.0, 1)], {1})
 @given(

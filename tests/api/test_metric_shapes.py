@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from objrun import Experiment, Run, Workspace
+from objrun.errors import StepWarning
 from objrun.query import metrics
 from tests.api.places import another
 
@@ -82,10 +83,11 @@ def test_steps_order_only_where_every_point_has_one(run: Run) -> None:
     for step, value in ((3, "c"), (1, "a"), (2, "b"), (1, "a again")):
         run.log("stepped", value, step=step)
         run.log("mixed", value, step=None if value == "b" else step)
-    assert run.get_metrics() == {
-        "stepped": ["a", "a again", "b", "c"],
-        "mixed": ["c", "a", "b", "a again"],
-    }
+    with pytest.warns(StepWarning, match="some points of 'mixed' have a step") as caught:
+        found = run.get_metrics()
+    assert [warning.filename for warning in caught] == [__file__]
+    assert found == {"stepped": ["a", "a again", "b", "c"], "mixed": ["c", "a", "b", "a again"]}
+    assert run.get_metrics("stepped") == {"stepped": found["stepped"]}
 
 
 def test_steps_order_across_writers_and_flushes(run: Run) -> None:

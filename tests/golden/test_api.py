@@ -152,6 +152,7 @@ def points_of(frame: pl.DataFrame) -> list[dict[str, Any]]:
     return points
 
 
+@pytest.mark.filterwarnings("ignore::objrun.errors.StepWarning")
 @pytest.mark.parametrize("case", WHOLE, ids=lambda case: case.name)
 def test_metrics_as_python_values(case: Path) -> None:
     ws = workspace(case)
