@@ -150,7 +150,8 @@ class Experiment:
             if not self._listed:
                 self._listed = last_version(store, _scheme(self.name)) or self._create(store)
             # An experiment of one version is as it was made: active.
-            if self._listed > 1 and self.state().lifecycle == "deleted":
+            known = self._listed > 1 or self._chain is not None
+            if known and self.state().lifecycle == "deleted":
                 message = f"experiment {self.name!r} is deleted: choose another name"
                 raise UserErrorException(message)
 
@@ -254,7 +255,9 @@ class Experiment:
         """Delete the experiment with this id (or name), which must have no runs.
 
         Raises ExperimentNotFoundError, or UserErrorException where it has runs. Its name stays
-        reserved.
+        reserved. A handle looks once whether its experiment is there: one that has started runs
+        before goes on starting them until its `refresh()`. They are found by id and by
+        `Experiment(ws, name).get_runs()`, though the experiment is not listed.
         """
         for experiment in Experiment.list(workspace, view_type="All"):
             if experiment_id in (experiment.id, experiment.name):

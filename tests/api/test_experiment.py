@@ -168,6 +168,19 @@ class TestDelete:
         with refused(fresh, UserErrorException, "is deleted"):
             Experiment(fresh, "digits").tag("a")
 
+    def test_a_handle_from_before_goes_on_until_it_looks_again(self, ws: Workspace) -> None:
+        """What is documented: a look at each start would cost a request."""
+        handle = Experiment(ws, "digits")
+        assert handle.id
+        Experiment.delete(another(ws), "digits")
+        run = handle.start_logging()
+        assert another(ws).get_run(run.id).id == run.id
+        assert [found.id for found in Experiment(another(ws), "digits").get_runs()] == [run.id]
+        assert names(Experiment.list(ws, view_type="All")) == []
+        handle.refresh()
+        with refused(ws, UserErrorException, "'digits' is deleted"):
+            handle.start_logging()
+
     def test_refuses_one_with_runs(self, ws: Workspace) -> None:
         experiment = Experiment(ws, "digits")
         experiment.start_logging()
