@@ -210,6 +210,11 @@ LOG = """
 from objrun import Workspace, Experiment
 run = Experiment(Workspace({url!r}), "e").start_logging()
 run.log("x", 1.0)
+run.log("text", "hello")
+run.log_row("row", a=1, b=2.0)
+run.log_table("table", {{"a": [1, 2]}})
+run.log_params({{"lr": 0.1}})
+run.tag("a", 1)
 run.complete()
 """
 

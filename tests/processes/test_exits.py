@@ -33,7 +33,7 @@ BY_ITSELF = {
 
 
 @pytest.mark.parametrize("name", BY_ITSELF)
-def test_nothing_is_lost_when_a_process_ends_by(place: Place, name: str) -> None:
+def test_nothing_is_lost_when_a_process_ends_by(mostly_local: Place, name: str) -> None:
     end = BY_ITSELF[name]
     source = f"""
         run = start()
@@ -41,13 +41,13 @@ def test_nothing_is_lost_when_a_process_ends_by(place: Place, name: str) -> None
             run.log("x", float(i))
         {end.source}
     """
-    ended = perform(place, source)
+    ended = perform(mostly_local, source)
     assert ended.code == end.code, ended.err
     assert "lost" not in ended.err
-    assert place.values() == list(range(POINTS))
+    assert mostly_local.values() == list(range(POINTS))
 
 
-def test_nothing_is_lost_when_the_client_is_warm(mostly_local: Place) -> None:
+def test_nothing_is_lost_when_the_client_is_warm(place: Place) -> None:
     source = """
         run = start()
         run.log("x", 0.0)
@@ -56,9 +56,9 @@ def test_nothing_is_lost_when_the_client_is_warm(mostly_local: Place) -> None:
         for i in range(1, 100):
             run.log("x", float(i))
     """
-    ended = perform(mostly_local, source)
+    ended = perform(place, source)
     assert ended.code == 0, ended.err
-    assert mostly_local.values() == list(range(100))
+    assert place.values() == list(range(100))
 
 
 def test_nothing_is_lost_when_the_client_is_cold(place: Place) -> None:
@@ -96,7 +96,7 @@ WAITS = {
 
 
 @pytest.mark.parametrize("name", WAITS)
-def test_sigterm_loses_nothing(place: Place, name: str) -> None:
+def test_sigterm_loses_nothing(mostly_local: Place, name: str) -> None:
     source = f"""
         run = start()
         for i in range({POINTS}):
@@ -104,27 +104,27 @@ def test_sigterm_loses_nothing(place: Place, name: str) -> None:
         say("logged")
         {WAITS[name]}
     """
-    program = launch(place, source)
+    program = launch(mostly_local, source)
     program.heard("logged")
     program.send(signal.SIGTERM)
     ended = program.ended()
     assert ended.code == 143, ended.err
-    assert place.values() == list(range(POINTS))
+    assert mostly_local.values() == list(range(POINTS))
 
 
-def test_sigterm_fails_a_run_in_a_with_block(mostly_local: Place) -> None:
+def test_sigterm_fails_a_run_in_a_with_block(place: Place) -> None:
     source = """
         with start() as run:
             run.log("x", 1.0)
             say("logged")
             time.sleep(60)
     """
-    program = launch(mostly_local, source)
+    program = launch(place, source)
     program.heard("logged")
     program.send(signal.SIGTERM)
     assert program.ended().code == 143
-    assert mostly_local.run().status == "Failed"
-    assert mostly_local.values() == [1.0]
+    assert place.run().status == "Failed"
+    assert place.values() == [1.0]
 
 
 def test_a_second_sigterm_does_not_cut_off_the_end(mostly_local: Place) -> None:
@@ -249,7 +249,7 @@ def test_threads_that_outlive_main_lose_nothing(place: Place) -> None:
     assert place.values() == list(range(20))
 
 
-def test_a_thread_may_log_first_after_main_has_ended(place: Place) -> None:
+def test_a_thread_may_log_first_after_main_has_ended(mostly_local: Place) -> None:
     source = """
         run = start()
         def work():
@@ -257,9 +257,9 @@ def test_a_thread_may_log_first_after_main_has_ended(place: Place) -> None:
             run.log("x", 1.0)
         threading.Thread(target=work).start()
     """
-    ended = perform(place, source)
+    ended = perform(mostly_local, source)
     assert "Traceback" not in ended.err
-    assert place.values() == [1.0]
+    assert mostly_local.values() == [1.0]
 
 
 def test_tasks_of_an_executor_that_outlive_main_lose_nothing(place: Place) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import contextmanager
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
 import pytest
 
-from objrun.testing.proxy import Delay, proxy_to
-from tests.processes.programs import Place, launch, perform
+from objrun.testing.proxy import proxy_to
+from tests.processes.programs import PATIENCE, Place, launch, perform
 
 if TYPE_CHECKING:
-    from objrun.testing.proxy import Act, Request
+    from collections.abc import Iterator
+
+    from objrun.testing.proxy import Request
     from objrun.testing.servers import Server
 
 PARENT = """
@@ -91,12 +96,11 @@ FORKS = {
 }
 
 
-@pytest.mark.parametrize("how", ["os.fork", "multiprocessing"])
-def test_children_log_with_the_handle_of_their_parent(any_place: Place, how: str) -> None:
-    check_children(any_place, how)
+def test_children_log_with_the_handle_of_their_parent(any_place: Place) -> None:
+    check_children(any_place, "os.fork")
 
 
-@pytest.mark.parametrize("how", sorted(set(FORKS) - {"os.fork", "multiprocessing"}))
+@pytest.mark.parametrize("how", sorted(set(FORKS) - {"os.fork"}))
 def test_children_end_and_begin_in_other_ways(mostly_local: Place, how: str) -> None:
     check_children(mostly_local, how)
 
@@ -186,60 +190,76 @@ def test_a_child_tags_and_starts_children(mostly_local: Place) -> None:
     assert frame["number"].n_unique() == frame.height
 
 
+@contextmanager
+def held(server: Server, folder: str) -> Iterator[tuple[Place, Event, Event]]:
+    """A bucket whose first PUT below `folder` sets the first event and waits for the second."""
+    with proxy_to(server.port) as proxy:
+        first, arrived, may_go = Lock(), Event(), Event()
+
+        def plan(request: Request) -> None:
+            if request.method == "PUT" and folder in request.path and first.acquire(blocking=False):
+                arrived.set()
+                may_go.wait(PATIENCE)
+
+        proxy.plan = plan
+        yield Place(server.new_bucket(), server.options_at(proxy.port)), arrived, may_go
+        may_go.set()
+
+
+def fork_in(place: Place, source: str, arrived: Event, may_go: Event) -> None:
+    """Have a program fork while its request is held, and let that go when the child has ended."""
+    program = launch(place, source)
+    assert arrived.wait(PATIENCE)
+    program.send(signal.SIGUSR1)
+    program.heard("the child has ended")
+    may_go.set()
+    ended = program.ended()
+    assert ended.code == 0, ended.err
+
+
+FORK_WHEN_TOLD = """
+        signal.sigwait([signal.SIGUSR1])
+        pid = os.fork()
+        if pid == 0:
+            {child}
+            sys.exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        say("the child has ended")
+"""
+
+
 @pytest.mark.xdist_group("s3")
 def test_a_fork_in_the_middle_of_a_put(s3_server: Server) -> None:
     """The flusher of the parent waits for an answer while the process forks."""
-    source = """
+    source = f"""
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         run = start()
         run.log("x", 0.0)
-        say("logged")
-        time.sleep(1.5)
-        pid = os.fork()
-        if pid == 0:
-            run.log("x", 1.0)
-            sys.exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
+        {FORK_WHEN_TOLD.format(child='run.log("x", 1.0)')}
         run.log("x", 2.0)
     """
-    with proxy_to(s3_server.port) as proxy:
-        place = Place(s3_server.new_bucket(), s3_server.options_at(proxy.port))
-
-        def slowly(request: Request) -> Act | None:
-            return Delay(2) if request.method == "PUT" and "shards" in request.path else None
-
-        proxy.plan = slowly
-        ended = launch(place, source).ended()
-        assert ended.code == 0, ended.err
+    with held(s3_server, "/shards/") as (place, arrived, may_go):
+        fork_in(place, source, arrived, may_go)
         assert sorted(place.values()) == [0.0, 1.0, 2.0]
         assert len(place.writers()) == 2
 
 
 @pytest.mark.xdist_group("s3")
 def test_a_fork_while_the_experiment_is_made(s3_server: Server) -> None:
-    """One thread waits for the store to make the experiment; the child makes sure of it too."""
-    source = """
+    """One thread waits for the store to make the experiment; the child makes it too."""
+    child = 'experiment.start_logging(run_id="of-the-child").log("x", 1.0)'
+    source = f"""
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         experiment = Experiment(workspace(), "processes")
         thread = threading.Thread(target=experiment.start_logging)
         thread.start()
-        time.sleep(2)
-        pid = os.fork()
-        if pid == 0:
-            experiment.start_logging(run_id="of-the-child").log("x", 1.0)
-            sys.exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
+        {FORK_WHEN_TOLD.format(child=child)}
         thread.join()
     """
-    with proxy_to(s3_server.port) as proxy:
-        place = Place(s3_server.new_bucket(), s3_server.options_at(proxy.port))
-        place.workspace().writing()
-
-        def slowly(request: Request) -> Act | None:
-            return Delay(3) if request.method == "PUT" and "state" in request.path else None
-
-        proxy.plan = slowly
-        ended = launch(place, source).ended(30)
-        assert ended.code == 0, ended.err
+    with held(s3_server, "/state/") as (place, arrived, may_go):
+        fork_in(place, source, arrived, may_go)
         assert place.values("x", "of-the-child") == [1.0]
+        assert list(place.workspace().experiments) == ["processes"]
 
 
 @pytest.mark.xdist_group("s3")
@@ -341,10 +361,9 @@ def test_workers_of_a_data_loader_log(mostly_local: Place, end: str) -> None:
     assert mostly_local.values("loss") == [0.5] * 60
 
 
-@pytest.mark.parametrize("rounds", [8])
-def test_forks_while_segments_are_encoded(mostly_local: Place, rounds: int) -> None:
+def test_forks_while_segments_are_encoded(mostly_local: Place) -> None:
     """Arrow has locks and threads of its own; a child must never wait for one left behind."""
-    source = f"""
+    source = """
         run = start()
         stop = threading.Event()
         def work():
@@ -353,7 +372,7 @@ def test_forks_while_segments_are_encoded(mostly_local: Place, rounds: int) -> N
                 run.flush()
         thread = threading.Thread(target=work)
         thread.start()
-        for n in range({rounds}):
+        for n in range(8):
             pid = os.fork()
             if pid == 0:
                 run.log("x", float(n))
@@ -364,4 +383,4 @@ def test_forks_while_segments_are_encoded(mostly_local: Place, rounds: int) -> N
     """
     ended = perform(mostly_local, source)
     assert ended.code == 0, ended.err
-    assert sorted(mostly_local.values()) == list(range(rounds))
+    assert sorted(mostly_local.values()) == list(range(8))

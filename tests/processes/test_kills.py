@@ -34,8 +34,8 @@ UNDER_LOAD = """
 
 
 @pytest.mark.parametrize("seed", [1])
-def test_a_killed_process_loses_only_what_was_not_flushed(place: Place, seed: int) -> None:
-    chance = random.Random(seed)
+def test_a_killed_process_loses_only_what_was_not_flushed(mostly_local: Place, seed: int) -> None:
+    place, chance = mostly_local, random.Random(seed)
     perform(place, "run = start('other'); run.log('x', 1.0); run.complete()")
     programs = {f"run-{n}": launch(place, UNDER_LOAD, f"run-{n}") for n in range(KILLS)}
     for program in programs.values():
