@@ -29,6 +29,7 @@ from objrun.protocol.numbers import Numbers
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import CREATE, Describe, RemoveTags, SetLifecycle, SetTags, replay
 from objrun.start import Start, property_texts, tag_texts
+from objrun.storage import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -293,10 +294,11 @@ class Experiment:
             raise UserErrorException(message)
         names = workspace.experiment_names() if experiment_name is None else [experiment_name]
         found = [Experiment(workspace, name) for name in names]
+        states = together(workspace.reading(), Experiment.find, found)
         return [
             experiment
-            for experiment in found
-            if (state := _unless_damaged(experiment.find))
+            for experiment, read in zip(found, states, strict=True)
+            if (state := _unless_damaged(read))
             and state.lifecycle in VIEWS[view_type]
             and matches(state.tags, tags)
         ]

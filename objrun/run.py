@@ -166,14 +166,14 @@ class Run(RunLife):
         0
         """
         from objrun.query.filters import run_filter
-        from objrun.run_list import descendants, list_runs
+        from objrun.run_list import list_descendants, list_runs
 
         passes = run_filter(type=type, tags=tags, properties=properties, status=status)
-        below = descendants(self._experiment, self._chain.state) if recursive else set()
+        if recursive:
+            return list_descendants(self._experiment, self._chain.state, passes, where)
 
         def shown(state: RunState) -> bool:
-            child = state.parent_run_id == self.id or state.run_id in below
-            return child and passes(state)
+            return state.parent_run_id == self.id and passes(state)
 
         return list_runs(self._experiment, shown, where)
 

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from objrun.format.checking import format_time
-from objrun.protocol.chain import Chain, load
+from objrun.protocol.chain import Chain, resolve
+from objrun.protocol.settle import insist
 from objrun.query.listing import ids_in_order, live_runs
 from objrun.run import Run
+from objrun.storage import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from objrun.experiment import Experiment
-    from objrun.format.states import RunState
+    from objrun.format.states import RunState, Version
 
 
 class RunList(Sequence[Run]):
@@ -67,50 +69,63 @@ def list_runs(
     experiment: Experiment, passes: Callable[[RunState], bool], where: pl.Expr | None
 ) -> RunList:
     """Return the runs of an experiment that pass, newest first; none if it was never made."""
-    workspace = experiment.workspace
-    store = workspace.reading()
-    versions = live_runs(store, experiment.name, workspace.known_runs(experiment.name), passes)
-    of_id = {version.state.run_id: version for version in versions if version.state}
-    ids = ids_in_order(store, versions, where)
-    return RunList([Run.of_version(experiment, of_id[run_id]) for run_id in ids])
+    return _chosen(experiment, _live(experiment, passes), where)
 
 
-def descendants(experiment: Experiment, ancestor: RunState) -> set[str]:
-    """Return the ids of all runs below `ancestor`, at any depth."""
-    workspace = experiment.workspace
-    versions = live_runs(
-        workspace.reading(),
-        experiment.name,
-        workspace.known_runs(experiment.name),
-        lambda state: state.root_run_id == ancestor.root_run_id,
-    )
-    children: dict[str | None, list[str]] = {}
-    for version in versions:
+def list_descendants(
+    experiment: Experiment,
+    ancestor: RunState,
+    passes: Callable[[RunState], bool],
+    where: pl.Expr | None,
+) -> RunList:
+    """Return the runs below `ancestor`, at any depth, that pass, newest first."""
+    tree = _live(experiment, lambda state: state.root_run_id == ancestor.root_run_id)
+    children: dict[str | None, list[Version[RunState]]] = {}
+    for version in tree:
         if version.state:
-            children.setdefault(version.state.parent_run_id, []).append(version.state.run_id)
-    below: set[str] = set()
+            children.setdefault(version.state.parent_run_id, []).append(version)
+    below: list[Version[RunState]] = []
     reached = [ancestor.run_id]
     while reached:
         found = children.get(reached.pop(), [])
-        below.update(found)
-        reached += found
-    return below
+        below += [version for version in found if version.state and passes(version.state)]
+        reached += [version.state.run_id for version in found if version.state]
+    return _chosen(experiment, below, where)
+
+
+def _live(experiment: Experiment, passes: Callable[[RunState], bool]) -> list[Version[RunState]]:
+    workspace = experiment.workspace
+    known = workspace.known_runs(experiment.name)
+    return live_runs(workspace.reading(), experiment.name, known, passes)
+
+
+def _chosen(
+    experiment: Experiment, versions: list[Version[RunState]], where: pl.Expr | None
+) -> RunList:
+    of_id = {version.state.run_id: version for version in versions if version.state}
+    ids = ids_in_order(experiment.workspace.reading(), versions, where)
+    return RunList([Run.of_version(experiment, of_id[run_id]) for run_id in ids])
 
 
 def history(chain: Chain[RunState]) -> list[dict[str, Any]]:
     """Return every version of a chain, oldest first: its number, time, operations and status."""
-    entries = []
-    for number in range(1, chain.head.version + 1):
-        version = load(chain.store, chain.scheme, number)
-        entries.append(
-            {
-                "version": version.version,
-                "time": version.written,
-                "ops": [dict(op) for op in version.ops],
-                "status": version.state.status if version.state else None,
-            }
-        )
-    return entries
+    store, scheme = chain.store, chain.scheme
+    names = [scheme.key(number) for number in range(1, chain.head.version)]
+    versions: list[Version[RunState]] = []
+    for key, data in zip(
+        names, together(store, lambda key: insist(lambda: store.get(key)), names), strict=True
+    ):
+        version = scheme.decode(key, data())
+        versions.append(resolve(scheme, versions[-1], version) if versions else version)
+    return [
+        {
+            "version": version.version,
+            "time": version.written,
+            "ops": [dict(op) for op in version.ops],
+            "status": version.state.status if version.state else None,
+        }
+        for version in [*versions, chain.head]
+    ]
 
 
 def html_table(states: Iterable[RunState]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from objrun.errors import NotAStoreError, UserErrorException
@@ -10,7 +11,7 @@ from objrun.format import keys
 from objrun.format.checking import format_time
 from objrun.format.names import check_run_id, is_experiment
 from objrun.protocol.opening import open_for_reading, open_for_writing
-from objrun.storage import connect
+from objrun.storage import connect, together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -177,9 +178,10 @@ class Workspace:
         from objrun.experiment import full_name
 
         store = self.reading()
-        pieces = store.folders(keys.EXPERIMENTS)
-        names = (keys.decode_name(piece) or full_name(store, piece) for piece in pieces)
-        return sorted(name for name in names if name and is_experiment(name))
+        names = {piece: keys.decode_name(piece) for piece in store.folders(keys.EXPERIMENTS)}
+        cut = [piece for piece, name in names.items() if not name]
+        found = [read() for read in together(store, partial(full_name, store), cut)]
+        return sorted(name for name in (*names.values(), *found) if name and is_experiment(name))
 
     def get_run(self, run_id: str) -> Run:
         """Return the run with this id, of whatever experiment; RunNotFoundError if there is none.

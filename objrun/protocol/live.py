@@ -7,6 +7,7 @@ listing is made again; objects already read are immutable and kept.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from objrun.errors import (
@@ -18,11 +19,11 @@ from objrun.errors import (
 )
 from objrun.format import keys
 from objrun.format.documents import decode_run, encode_run
-from objrun.protocol.chain import Scheme, load
+from objrun.protocol.chain import Scheme, last_version, load
 from objrun.protocol.cover import Piece, choose
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import replay
-from objrun.storage import fetch
+from objrun.storage import fetch, together
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from objrun.format.keys import SegmentKey
     from objrun.format.states import RunState, Version
     from objrun.storage import Store
+
+    Known = Mapping[str, Version[RunState]]
 
 RESTARTS: Final = 20
 """Times a listing is made again because an object vanished meanwhile."""
@@ -42,6 +45,19 @@ class Shard(NamedTuple):
     segment: SegmentKey
     skip: int
     data: bytes
+
+
+MISSES: Final = 3
+"""Versions before that of a marker that are tried before all of the run's are listed."""
+
+
+class _Asked(NamedTuple):
+    """A run whose last version is newer than `known`, up to that of its last marker."""
+
+    experiment: str
+    run: str
+    known: int
+    marked: int
 
 
 class Runs(NamedTuple):
@@ -63,51 +79,66 @@ def run_scheme(experiment: str, run: str) -> Scheme[RunState]:
     )
 
 
-def read_runs(
-    store: Store,
-    experiment: str,
-    known: Mapping[str, Version[RunState]],
-) -> Runs:
-    """Return the last version of every run of an experiment: two LISTs, one GET a changed run.
+def read_runs(store: Store, known: Mapping[str, Known]) -> dict[str, Runs]:
+    """Return the last version of every run of some experiments, by the experiment's name.
 
-    `known` holds versions read before, by run id; a run that has no newer marker is not fetched.
+    Two LISTs an experiment, one GET a changed run, many at once. `known` holds the experiments,
+    each with versions read before, by run id; a run that has no newer marker is not fetched.
     """
+    listed = together(store, lambda experiment: _last_markers(store, experiment), known)
+    asked: list[_Asked] = []
+    found: dict[str, Runs] = {}
+    for (experiment, seen), last in zip(known.items(), listed, strict=True):
+        found[experiment] = Runs({}, [])
+        for run, marked in last().items():
+            if run in seen:
+                found[experiment].versions[run] = seen[run]
+            before = seen[run].version if run in seen else 0
+            if marked > before:
+                asked.append(_Asked(experiment, run, before, marked))
+    for (experiment, run, *_), read in zip(
+        asked, together(store, lambda each: _read_run(store, each), asked), strict=True
+    ):
+        versions, damaged = found[experiment]
+        try:
+            version = read()
+        except FormatError as error:
+            # An earlier version must not pass for the last one.
+            versions.pop(run, None)
+            damaged.append(error)
+        else:
+            # The marker of one who lost the race for an id stands in another experiment.
+            if version and version.state and version.state.experiment == experiment:
+                versions[run] = version
+    return found
+
+
+def _last_markers(store: Store, experiment: str) -> dict[str, int]:
     last: dict[str, int] = {}
     for info in insist(lambda: store.list(keys.feed(experiment))):
         marker = keys.parse_marker(info.key)
         if marker is not None:
             last[marker.run] = max(marker.version, last.get(marker.run, 0))
     refuse_checkpoints(store, experiment)
-    versions = {run: known[run] for run in last if run in known}
-    wanted = {run: n for run, n in last.items() if run not in known or known[run].version < n}
-    damaged: list[FormatError] = []
-    while wanted:
-        named = {keys.run_state(run, n): run for run, n in wanted.items()}
-        for key, found in fetch(store, named):
-            run = named[key]
-            if isinstance(found, NotFoundError):
-                # The writer of this version is in flight or dead: the one before is the last.
-                wanted[run] -= 1
-                if wanted[run] > (known[run].version if run in known else 0):
-                    continue
-            elif isinstance(found, StoreError):
-                raise found
-            else:
-                try:
-                    versions[run] = _read_run(store, experiment, run, key, found)
-                except FormatError as error:
-                    # An earlier version must not pass for the last one.
-                    versions.pop(run, None)
-                    damaged.append(error)
-            del wanted[run]
-    return Runs(versions, damaged)
+    return last
 
 
-def _read_run(store: Store, experiment: str, run: str, key: str, data: bytes) -> Version[RunState]:
-    version = decode_run(key, data)
-    if version.state is None:
-        return load(store, run_scheme(experiment, run), version.version)
-    return version
+def _read_run(store: Store, asked: _Asked) -> Version[RunState] | None:
+    """Return the last version of a run, None where none is newer than the one known."""
+    scheme = run_scheme(asked.experiment, asked.run)
+    number = asked.marked
+    while number > asked.known:
+        key = scheme.key(number)
+        try:
+            version = scheme.decode(key, insist(partial(store.get, key)))
+        except NotFoundError:
+            # The writer of this version is in flight or dead: the one before is the last.
+            number -= 1
+            if asked.marked - number == MISSES:
+                number = min(number, last_version(store, scheme))
+        else:
+            return version if version.state else load(store, scheme, number)
+    return None
 
 
 def refuse_checkpoints(store: Store, experiment: str) -> None:

@@ -31,15 +31,23 @@ def live_runs(
 
     `known` is brought up to date. Damaged runs are left out with a CorruptObjectWarning each.
     """
-    found = read_runs(store, experiment, known)
-    for error in found.damaged:
-        warnings.warn(f"{error.message}: left out", CorruptObjectWarning, stacklevel=3)
-    known.update(found.versions)
-    return [
-        version
-        for version in found.versions.values()
-        if version.state and version.state.lifecycle != "deleted" and passes(version.state)
-    ]
+    return _live_runs(store, {experiment: known}, passes)
+
+
+def _live_runs(
+    store: Store, known: Known, passes: Callable[[RunState], bool]
+) -> list[Version[RunState]]:
+    live = []
+    for experiment, found in read_runs(store, known).items():
+        for error in found.damaged:
+            warnings.warn(f"{error.message}: left out", CorruptObjectWarning, stacklevel=4)
+        known[experiment].update(found.versions)
+        live += [
+            version
+            for version in found.versions.values()
+            if version.state and version.state.lifecycle != "deleted" and passes(version.state)
+        ]
+    return live
 
 
 def frame_of(
@@ -64,11 +72,8 @@ def all_runs(
     store: Store, experiments: Iterable[str], known: Known, columns: Sequence[str]
 ) -> pl.DataFrame:
     """Return the runs of many experiments as one frame, newest first."""
-    versions = [
-        version
-        for experiment in experiments
-        for version in live_runs(store, experiment, known.setdefault(experiment, {}))
-    ]
+    wanted = {experiment: known.setdefault(experiment, {}) for experiment in experiments}
+    versions = _live_runs(store, wanted, lambda _: True)
     return frame_of(store, versions, columns)
 
 

@@ -6,7 +6,7 @@ creates. Importing this package imports no client of any cloud.
 
 from __future__ import annotations
 
-from objrun.storage.fetch import fetch
+from objrun.storage.fetch import fetch, together
 from objrun.storage.local import LocalStore
 from objrun.storage.memory import MemoryStore
 from objrun.storage.opening import connect, open_store
@@ -47,4 +47,5 @@ __all__ = [
     "fetch",
     "open_store",
     "prove",
+    "together",
 ]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from objrun.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from objrun.storage.verbs import Store
 
-__all__ = ["fetch"]
+__all__ = ["fetch", "together"]
+
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
 
 
 def fetch(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, bytes | StoreError]]:
@@ -29,31 +33,45 @@ def fetch(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, bytes | Stor
     >>> list(fetch(store, ["a", "b"]))
     [('a', b'1'), ('b', NotFoundError('b is not in memory://fetched'))]
     """
+    for answer in together(store, partial(_get, store), keys):
+        yield answer()
+
+
+def together(
+    store: Store, act: Callable[[_Item], _Answer], items: Iterable[_Item]
+) -> Iterator[Callable[[], _Answer]]:
+    """Do `act(item)` for each of `items`, `store.concurrency` at once, and yield their outcomes.
+
+    They come in the order of the items, each as a function that returns or raises what `act` did,
+    to be called once. `act` does not itself work with many threads.
+
+    >>> from objrun.storage.memory import MemoryStore
+    >>> [answer() for answer in together(MemoryStore("docs"), abs, [1, -2])]
+    [1, 2]
+    """
     if store.concurrency == 1:
-        for key in keys:
-            yield key, _get(store, key)
+        for item in items:
+            yield partial(act, item)
         return
     from concurrent.futures import ThreadPoolExecutor  # a worker that only writes needs none
 
-    remaining = iter(keys)
+    remaining = iter(items)
     with ThreadPoolExecutor(store.concurrency, thread_name_prefix="objrun-fetch") as pool:
-        waiting = deque(
-            (key, pool.submit(_get, store, key)) for key in islice(remaining, 2 * store.concurrency)
-        )
+        waiting = deque(pool.submit(act, item) for item in islice(remaining, 2 * store.concurrency))
         try:
             while waiting:
-                key, answer = waiting.popleft()
-                yield key, answer.result()
+                answer = waiting.popleft()
+                yield answer.result
                 for further in islice(remaining, 1):
-                    waiting.append((further, pool.submit(_get, store, further)))
+                    waiting.append(pool.submit(act, further))
         finally:
             # The caller stopped early: do not ask for what nobody will read.
-            for _, answer in waiting:
+            for answer in waiting:
                 answer.cancel()
 
 
-def _get(store: Store, key: str) -> bytes | StoreError:
+def _get(store: Store, key: str) -> tuple[str, bytes | StoreError]:
     try:
-        return store.get(key)
+        return key, store.get(key)
     except StoreError as error:
-        return error
+        return key, error

@@ -45,7 +45,7 @@ def read(objects: Mapping[str, bytes]) -> Answer:
     for folder in sorted({key.split("/")[1] for key in objects if key.startswith("experiments/")}):
         name = _read_experiment(objects, folder, answer)
         if name is not None and not _refuse_compacted(objects, folder, answer):
-            _read_runs(objects, folder, answer)
+            _read_runs(objects, folder, name, answer)
     return answer
 
 
@@ -83,7 +83,7 @@ def _read_experiment(objects: Mapping[str, bytes], folder: str, answer: Answer) 
     return name
 
 
-def _read_runs(objects: Mapping[str, bytes], folder: str, answer: Answer) -> None:
+def _read_runs(objects: Mapping[str, bytes], folder: str, name: str, answer: Answer) -> None:
     """10.2: markers say which version is the last; a missing one means the version before."""
     marker = re.compile(rf"experiments/{re.escape(folder)}/feed/({RUN})\.([0-9]{{8}})")
     last: dict[str, int] = {}
@@ -97,10 +97,12 @@ def _read_runs(objects: Mapping[str, bytes], folder: str, answer: Answer) -> Non
             continue
         key = f"runs/{run}/state/{version:08d}.json"
         try:
-            answer.runs.append(_state(objects, run, version) | {"version": version})
+            state = _state(objects, run, version)
         except (CorruptObjectError, UnsupportedFormatError) as error:
             _failed(answer, key, error)
-        else:
+            continue
+        if state["experiment"] == name:
+            answer.runs.append(state | {"version": version})
             _read_metrics(objects, folder, run, answer)
 
 
