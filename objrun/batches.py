@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from objrun.clock import nanoseconds
 from objrun.errors import UserErrorException
-from objrun.protocol.buffer import TIME, repeated
+from objrun.protocol.columns import TIME, repeated
 
 
 def batch_table(name: str, values: Any, steps: Any, times: Any) -> pa.Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,10 +11,11 @@ from objrun.conversion import to_items, to_list, to_logged_scalar, to_row, to_st
 from objrun.errors import MetricDroppedWarning
 from objrun.format.names import check_key
 from objrun.format.values import dumps, to_point
-from objrun.protocol.buffer import Cell
+from objrun.protocol.columns import RECORD, Cell
 from objrun.protocol.writer import Writer
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Callable, Mapping
 
     import polars as pl
@@ -21,15 +23,10 @@ if TYPE_CHECKING:
 
     from objrun.storage import Store
 
-SMALL_STEP: Final = 2**30 - 1
-"""Steps below this take the hot path: integers of one digit inside CPython."""
-
-LEAST_STEP: Final = -SMALL_STEP
-"""Steps above this take the hot path."""
-
 MANY: Final = 65_536
 """Points of a batch from which on it is flushed without waiting."""
 
+_pack = RECORD.pack
 _FAMILY: Final = {"list": "scalar"}
 
 
@@ -45,7 +42,8 @@ class RunMetrics:
         self._address = (experiment, run_id)
         self._made: dict[str, Writer] = {}
         self._writer: Writer | None = None
-        self._series: dict[str, list[Any]] = {}
+        self._stepped: dict[str, array[int]] = {}
+        self._plain: dict[str, array[int]] = {}
         self._families: dict[str, str] = {}
 
     def log(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
@@ -58,14 +56,14 @@ class RunMetrics:
 
         >>> run.log("loss", 0.25, step=1)
         """
-        # The one hot path of objrun: a second call would cost as much as all that is done here,
-        # and comparing with a larger number than SMALL_STEP three times as much.
-        if value.__class__ is float and (
-            step is None or (step.__class__ is int and LEAST_STEP < step < SMALL_STEP)
-        ):
+        # The one hot path of objrun: a second call would cost as much as all that is done here.
+        if value.__class__ is float and (step is None or step.__class__ is int):
             try:
-                self._series[name].extend((value, step, nanoseconds()))
-            except (KeyError, TypeError):
+                if step is None:
+                    self._plain[name].frombytes(_pack(value, 0, nanoseconds()))
+                else:
+                    self._stepped[name].frombytes(_pack(value, step, nanoseconds()))
+            except (KeyError, TypeError, struct.error):
                 self._log_any(name, value, step)
         else:
             self._log_any(name, value, step)
@@ -162,18 +160,17 @@ class RunMetrics:
             self._drop(name, f"a {kind}: {name!r} already is a {first}")
             return
         writer = self._start_writer()
-        if not isinstance(value, float):
-            if not writer.admits(*_size(value)):
-                return
-            writer.buffer.mark_mixed(name)
-        writer.buffer.series(name, scalar=family == "scalar").extend((value, step, nanoseconds()))
+        if not isinstance(value, float) and not writer.admits(*_size(value)):
+            return
+        writer.buffer.add(name, value, step, nanoseconds())
         writer.started()
 
     def _start_writer(self) -> Writer:
         if self._writer is None:
             # setdefault is indivisible: two threads that log first get the same writer.
             self._writer = self._made.setdefault("writer", Writer(self._writing, *self._address))
-            self._series = self._writer.buffer.scalars
+            self._stepped = self._writer.buffer.stepped
+            self._plain = self._writer.buffer.plain
         return self._writer
 
     def _drop(self, name: str, what: str) -> None:

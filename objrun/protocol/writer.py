@@ -53,7 +53,7 @@ MAX_BYTES: Final = 64_000_000
 """Bytes of memory that the rows of one segment take at most, where one row does not take more."""
 
 MAX_WAITING: Final = 4_000_000
-"""Points kept in memory, at about 36 bytes, while the store fails; newer ones are dropped, counted
+"""Points kept in memory, at 24 to 40 bytes, while the store fails; newer ones are dropped, counted
 and reported."""
 
 MAX_WAITING_BYTES: Final = 256_000_000
@@ -113,6 +113,8 @@ class Writer:
         It cannot at the limit of threads, nor in Python 3.12 once the main thread has ended; then
         whoever calls `flush` does the work.
         """
+        if self._stop is not None:
+            return
         with self._turn:
             if self._stop is None:
                 stop = threading.Event()
@@ -236,7 +238,7 @@ class Writer:
             asked = self._asked
             points = self.buffer.points()
             # Logging does not count points, so whoever flushes looks often while many come.
-            fastest = _FASTEST_LOOK + _LOOK_AT_A_METRIC * len(self.buffer.scalars)
+            fastest = _FASTEST_LOOK + _LOOK_AT_A_METRIC * self.buffer.metrics()
             look = fastest if points > CLOSED_ROWS // 64 else min(2 * look, _SLOWEST_LOOK)
             full = self._hurried or points >= CLOSED_ROWS
             now = clock.monotonic()
@@ -353,7 +355,7 @@ class Writer:
         self._tell(error)
         if attempt == 1:
             logger().warning("run %s: metrics wait in memory: %s", self._place[1], error.message)
-        # What waits is smaller frozen than as Python numbers.
+        # What waits is smaller frozen than as Python objects.
         self._lost += self.buffer.discard(max(0, MAX_WAITING - self._frozen() + self._durable))
         self._take()
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objrun import clock
+from objrun.batches import batch_table
 from objrun.errors import (
     FlushTimeoutError,
     PermissionDeniedError,
@@ -19,7 +20,8 @@ from objrun.errors import (
     UnavailableError,
 )
 from objrun.protocol import writer as module
-from objrun.protocol.buffer import Buffer, Cell
+from objrun.protocol.buffer import Buffer
+from objrun.protocol.columns import Cell
 from objrun.protocol.writer import Writer
 from objrun.storage import connect
 from objrun.storage.wrappers import CountingStore, Fault, FaultyStore
@@ -37,9 +39,8 @@ def writer_to(store: Any) -> Writer:
 
 
 def log(writer: Writer, *values: float) -> None:
-    points = writer.buffer.series("x")
     for value in values:
-        points.extend((float(value), None, 1))
+        writer.buffer.add("x", float(value), None, 1)
     writer.started()
 
 
@@ -110,10 +111,8 @@ def test_long_texts_are_cut_by_their_bytes(store: Store, monkeypatch: pytest.Mon
 
 
 def log_texts(writer: Writer, count: int) -> None:
-    writer.buffer.mark_mixed("t")
-    points = writer.buffer.series("t")
     for _ in range(count):
-        points.extend((Cell("scalar", "str", None, "x" * 1000), None, 1))
+        writer.buffer.add("t", Cell("scalar", "str", None, "x" * 1000), None, 1)
     writer.started()
 
 
@@ -303,3 +302,46 @@ def test_writers_at_once_on_a_bad_network(seed: int, rows: int) -> None:
                 continue
             writer.stop()
     assert list(counted(store).values()) == [[*range(30)]] * 3
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("ab"),
+            st.sampled_from(["float", "text", "table", "freeze", "retire"]),
+            st.none() | st.integers(-(2**63), 2**63 - 1),
+        ),
+        max_size=40,
+    )
+)
+def test_a_metric_keeps_its_order_whatever_is_logged(
+    acts: list[tuple[str, str, int | None]],
+) -> None:
+    """Floats with and without a step, others, and moves between them."""
+    buffer = Buffer()
+    found: dict[str, list[tuple[str, int | None]]] = {"a": [], "b": []}
+    wanted: dict[str, list[tuple[str, int | None]]] = {"a": [], "b": []}
+
+    def take() -> None:
+        frozen = buffer.freeze()
+        rows = frozen.drop_columns("time").to_pylist() if frozen else []
+        for row in rows:
+            found[row["name"]].append((row.get("data") or str(row["value"]), row.get("step")))
+
+    for number, (name, act, step) in enumerate(acts):
+        if act == "freeze":
+            take()
+        elif act == "retire":
+            buffer.retire()
+        elif act == "float":
+            buffer.add(name, float(number), step, number)
+            wanted[name].append((str(float(number)), step))
+        elif act == "text":
+            buffer.add(name, Cell("scalar", "str", None, f"{number}"), step, number)
+            wanted[name].append((f"{number}", step))
+        else:
+            buffer.add(name, batch_table(name, [float(number)], None, None), None, number)
+            wanted[name].append((str(float(number)), None))
+    take()
+    assert found == wanted
+    assert buffer.points() == 0
