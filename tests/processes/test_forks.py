@@ -263,6 +263,34 @@ def test_a_fork_while_the_experiment_is_made(s3_server: Server) -> None:
 
 
 @pytest.mark.xdist_group("s3")
+def test_a_fork_while_another_thread_makes_a_client(s3_server: Server) -> None:
+    """The lock that fsspec holds meanwhile is nobody's in the child."""
+    source = """
+        from fsspec import asyn
+        run = start()
+        held, may_go = threading.Event(), threading.Event()
+        def hold():
+            with asyn.get_lock():
+                held.set()
+                may_go.wait()
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        pid = os.fork()
+        if pid == 0:
+            run.log("x", 1.0)
+            sys.exit(0)
+        status = os.waitpid(pid, 0)[1]
+        may_go.set()
+        assert status == 0
+    """
+    place = Place(s3_server.new_bucket(), s3_server.options)
+    ended = perform(place, source)
+    assert ended.code == 0, ended.err
+    assert place.values() == [1.0]
+
+
+@pytest.mark.xdist_group("s3")
 def test_a_child_leaves_the_client_of_its_parent_alone(s3_server: Server) -> None:
     """To close it, each child would wait a second for a thread that it does not have."""
     source = """
