@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+MOST_LEVELS: Final = 100
+"""Levels of a document, itself the first: what is read can be written again."""
+
 _NAMES: Final = {str: "text", int: "an integer", list: "an array", dict: "an object"}
 
 
@@ -158,6 +161,21 @@ class Fields:
     def rest(self) -> dict[str, Any]:
         """Return the fields nobody asked for: kept, so that they survive a rewrite."""
         return {name: value for name, value in self.data.items() if name not in self._read}
+
+
+def is_too_deep(document: dict[str, Any], data: bytes) -> bool:
+    """Return whether `document`, read from `data`, has more than MOST_LEVELS.
+
+    >>> is_too_deep({"a": [[]]}, b'{"a":[[]]}')
+    False
+    """
+    if data.count(b"{") + data.count(b"[") <= MOST_LEVELS:
+        return False
+    level: list[Any] = [document]
+    for _ in range(MOST_LEVELS):
+        inner = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [item for items in inner for item in items if isinstance(item, dict | list)]
+    return bool(level)
 
 
 def format_time(time: datetime | None) -> str | None:

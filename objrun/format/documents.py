@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from objrun.errors import CorruptObjectError, Problem, UnsupportedFormatError
-from objrun.format.checking import Fields, format_time
+from objrun.format.checking import MOST_LEVELS, Fields, format_time, is_too_deep
 from objrun.format.keys import experiment_states, parse_version, run_property, run_states
 from objrun.format.states import (
     FEATURES,
@@ -46,6 +46,9 @@ def _open(key: str, data: bytes) -> Fields:
         raise CorruptObjectError(key, [Problem("$", "json_syntax", str(error))]) from None
     if not isinstance(document, dict):
         raise CorruptObjectError(key, [Problem("$", "wrong_type", "not a JSON object")])
+    if is_too_deep(document, data):
+        message = f"nested more than {MOST_LEVELS} levels deep"
+        raise CorruptObjectError(key, [Problem("$", "json_syntax", message)])
     fields = Fields(document, "$", [])
     if fields.integer("format", least=1) > FORMAT:
         message = f"{key} has format {document['format']}; this objrun reads {FORMAT}: upgrade it"

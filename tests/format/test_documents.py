@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
@@ -170,6 +170,24 @@ def test_all_problems_are_reported_at_once(state: Any, name: str) -> None:
         ("$.write_id", "missing_field"),
         ("$.ops", "wrong_type"),
     }
+
+
+@settings(max_examples=50)
+@given(drawn(), st.sampled_from([1, 98, 99, 100, 254, 1000, 1023, 100_000]), st.booleans())
+def test_what_is_nested_too_deeply_is_refused(
+    case: tuple[str, Any, bytes], depth: int, lists: bool
+) -> None:
+    """What is read can be written again: a writer copies the fields that it does not know."""
+    kind, document, whole = case
+    opened, closed = ("[", "]") if lists else ('{"a":', "}")
+    nested = f'{{"x":{opened * depth}null{closed * depth},'.encode() + whole[1:]
+    if depth < 100:
+        decoded = KINDS[kind][2](key_of(kind, document), nested)
+        assert KINDS[kind][1](decoded)
+        return
+    with pytest.raises(CorruptObjectError) as caught:
+        KINDS[kind][2](key_of(kind, document), nested)
+    assert [(p.code, p.location) for p in caught.value.problems] == [("json_syntax", "$")]
 
 
 @given(some.times)

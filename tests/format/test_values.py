@@ -137,6 +137,14 @@ def test_what_is_no_point(type_: str, value: float | None, data: str | None) -> 
         from_point(type_, value, data)
 
 
+@pytest.mark.parametrize("ends", [("[", "]"), ('{"a":', "}")])
+def test_what_is_nested_deeply_is_no_value(ends: tuple[str, str]) -> None:
+    """Also at depths that Python just reads and does not print any more."""
+    for depth in (3, 4, 100, *range(900, 1001, 7), 100_000):
+        with pytest.raises(ValueError, match=r"not a scalar|nested too deeply"):
+            loads(ends[0] * depth + "1" + ends[1] * depth)
+
+
 def test_integers_that_python_does_not_print_are_refused() -> None:
     with pytest.raises(ValueError, match="digits"):
         to_point(10**5000)
