@@ -43,7 +43,7 @@ PARTS = {
     "query": Part("errors clock format storage protocol", "orjson polars pyarrow"),
     # L4: a worker imports these, and pays for polars only when it asks a question
     "api": Part(
-        "errors clock format storage protocol",
+        "errors clock logs format storage protocol",
         "orjson pyarrow",
         "api run_list query matplotlib numpy pandas polars",
     ),
