@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from objrun.protocol.live import Shard
     from objrun.storage import Store
 
 MANY: Final = 65_536
@@ -187,10 +188,10 @@ class RunMetrics:
         >>> run.metrics().collect().columns[:5]
         ['run_id', 'name', 'kind', 'step', 'time']
         """
-        from objrun.query.metrics import in_reading_order
+        from objrun.query.metrics import in_reading_order, metrics_frame, refuse
 
         runs = [self._address[1], *(self._descendants(None) if recursive else ())]
-        return in_reading_order(self._points(runs)).lazy()
+        return in_reading_order(metrics_frame(self._segments(runs), refuse)).lazy()
 
     def get_metrics(
         self,
@@ -210,27 +211,21 @@ class RunMetrics:
         >>> run.get_metrics("accuracy")
         {'accuracy': 0.9}
         """
-        import polars as pl
-
-        from objrun.query.metrics import in_reading_order, metric_values
+        from objrun.query.values import metric_values
 
         runs = [self._address[1], *(self._descendants(run_type) if recursive else ())]
-        points = self._points(runs)
-        if name is not None:
-            points = points.filter(pl.col("name") == name)
-        values = metric_values(in_reading_order(points))
+        values = metric_values(self._segments(runs), name)
         return values if recursive else values.get(self._address[1], {})
 
-    def _points(self, runs: list[str]) -> pl.DataFrame:
-        """Return the rows of these runs of this experiment, fetched at once."""
+    def _segments(self, runs: list[str]) -> list[Shard]:
+        """Return the segments of these runs of this experiment that count, fetched at once."""
         from objrun.protocol.live import read_shards
-        from objrun.query.metrics import metrics_frame, refuse
 
         self.flush()
         experiment, run_id = self._address
         if runs == [run_id]:
-            return metrics_frame(read_shards(self._store, experiment, run_id), refuse)
-        return metrics_frame(read_shards(self._store, experiment, among=set(runs)), refuse)
+            return read_shards(self._store, experiment, run_id)
+        return read_shards(self._store, experiment, among=set(runs))
 
     def _descendants(self, run_type: str | None) -> list[str]:
         """Return the ids of all descendants of a type; `Run` knows them."""

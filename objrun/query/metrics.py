@@ -1,16 +1,16 @@
-"""Metric points as a polars frame: all rows, in reading order, summed up, or as Python values."""
+"""Metric points as a polars frame: all rows, in reading order, or summed up."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow as pa
 
-from objrun.errors import CorruptObjectError, CorruptObjectWarning, Problem, StepWarning
+from objrun.errors import CorruptObjectError, CorruptObjectWarning
 from objrun.format.segments import decode_segment
-from objrun.format.values import from_point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,6 +37,9 @@ SCHEMA: Final = pl.Schema(
 SUMMARY: Final = ("count", "last", "min", "max", "mean", "first_step", "last_step", "nan_count")
 """What is summed up of each metric of each run; `last` is by step, then by order of logging."""
 
+MUCH: Final = 2**20
+"""Bytes of segments from which on several threads decode them; starting these takes a while."""
+
 _DEFAULTS: Final = {"kind": "scalar", "type": "float"}
 
 
@@ -48,17 +51,21 @@ def metrics_frame(
     One writer's rows are in order of their offset; those of several writers of a run by time. A
     damaged segment is handed to `on_damage`, which raises it or leaves it out.
     """
-    # Arrow and polars work without the lock of the interpreter.
-    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        reading = [(shard.segment, pool.submit(_stored_columns, shard)) for shard in shards]
+    found = [*shards]
+    reads = [partial(_stored_columns, shard) for shard in found]
+    if sum(len(shard.data) for shard in found) > MUCH:
+        # Arrow and polars work without the lock of the interpreter.
+        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+            reads = [partial(pool.submit(read).result) for read in reads]
     runs: dict[str, dict[str, list[pl.DataFrame]]] = {}
-    for segment, read in reading:
+    for shard, read in zip(found, reads, strict=True):
         try:
-            frame = read.result()
+            frame = read()
         except CorruptObjectError as error:
             on_damage(error)
         else:
-            runs.setdefault(segment.run, {}).setdefault(segment.writer, []).append(frame)
+            writers = runs.setdefault(shard.segment.run, {})
+            writers.setdefault(shard.segment.writer, []).append(frame)
     frames = [_as_logged(run, writers) for run, writers in runs.items()]
     return pl.concat(frames) if frames else SCHEMA.to_frame()
 
@@ -182,72 +189,6 @@ def summary_frame(frame: pl.DataFrame) -> pl.DataFrame:
         last_step=pl.col("step").max(),
         nan_count=pl.col("value").is_nan().sum(),
     )
-
-
-def metric_values(frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return {run id: {metric: value}} as `Run.get_metrics` gives it, of rows in reading order.
-
-    A scalar logged once is that value, several times a list. Lists are lists, also of one item,
-    and join with scalars of that name. One row is a dict of scalars, several a dict of lists
-    padded with None; tables are dicts of lists, one after the other. A StepWarning names metrics of
-    which only some points have a step.
-    """
-    out: dict[str, dict[str, Any]] = {}
-    start = 0
-    half_stepped: dict[str, None] = {}
-    for length, run, name in metric_blocks(frame).iter_rows():
-        part = frame.slice(start, length)
-        out.setdefault(run, {})[name] = _value(part)
-        if 0 < part["step"].null_count() < length:
-            half_stepped[name] = None
-        start += length
-    if half_stepped:
-        _warn_of_steps([*half_stepped])
-    return out
-
-
-def _warn_of_steps(names: list[str]) -> None:
-    import warnings
-
-    few = ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
-    message = f"only some points of {few} have a step: they are read as logged, not by step"
-    warnings.warn(message, StepWarning, stacklevel=4)
-
-
-def _value(part: pl.DataFrame) -> Any:
-    kinds = part["kind"].unique().to_list()
-    values = _python_values(part)
-    if kinds in (["scalar"], ["reference"]):
-        return values[0] if len(values) == 1 else values
-    if set(kinds) <= {"scalar", "list"}:
-        listed = part["kind"] == "list"
-        return [x for v, many in zip(values, listed, strict=True) for x in (v if many else [v])]
-    if kinds == ["row"]:
-        return values[0] if len(values) == 1 else _join(values)
-    return _join(values)
-
-
-def _python_values(part: pl.DataFrame) -> list[Any]:
-    if part["type"].unique().to_list() == ["float"]:
-        return part["value"].to_list()
-    try:
-        return [from_point(*row) for row in part.select("type", "value", "data").iter_rows()]
-    except (ValueError, RecursionError) as error:
-        run, name, writer = part.select("run_id", "name", "writer").row(0)
-        problem = Problem(f"$.{name}", "bad_value", str(error)[:200])
-        key = f"a segment of run {run} by writer {writer}"
-        raise CorruptObjectError(key, [problem]) from None
-
-
-def _join(pieces: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Put rows and tables below each other; a column that one lacks is padded with None."""
-    joined: dict[str, list[Any]] = {name: [] for piece in pieces for name in piece}
-    for piece in pieces:
-        columns = {name: c if isinstance(c, list) else [c] for name, c in piece.items()}
-        length = max(map(len, columns.values()), default=0)
-        for name, cells in joined.items():
-            cells.extend(columns.get(name, [None] * length))
-    return joined
 
 
 def leave_out(error: CorruptObjectError) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -14,7 +15,8 @@ from objrun.errors import CorruptObjectError
 from objrun.format.keys import SegmentKey, parse_segment, segment
 from objrun.format.segments import encode_segment
 from objrun.protocol.live import Shard
-from objrun.query.metrics import in_reading_order, metric_values, metrics_frame, refuse
+from objrun.query.metrics import MUCH, metrics_frame, refuse
+from objrun.query.values import metric_values
 from tests.golden.cases import INVALID
 
 if TYPE_CHECKING:
@@ -24,6 +26,13 @@ if TYPE_CHECKING:
     from objrun.errors import Problem
 
 KEY = SegmentKey("e", "r", "00000000000000a1", 0, 20)
+FITTING = {
+    None: ("str", None, "x"),
+    "list": ("json", None, "[1]"),
+    "row": ("json", None, '{"a":1}'),
+    "table": ("json", None, '{"a":[1]}'),
+    "reference": ("str", None, "x"),
+}
 SEGMENTS = [case for case in INVALID if case.name.startswith("segment_")]
 
 
@@ -34,7 +43,7 @@ def sound(*, plain: bool) -> bytes:
         "name": pa.array([("a", "b")[row % 2] for row in rows]),
         "step": pa.array([row if row % 3 else None for row in rows], pa.int64()),
         "time": pa.array([row * row for row in rows], pa.timestamp("us", "UTC")),
-        "value": pa.array([row / 3 if row % 2 else None for row in rows], pa.float64()),
+        "value": pa.array([row / 3 if plain or row % 2 else None for row in rows], pa.float64()),
     }
     if not plain:
         columns["kind"] = pa.array(["reference" if row % 2 == 0 else None for row in rows])
@@ -44,21 +53,21 @@ def sound(*, plain: bool) -> bytes:
 
 
 def damaged(data: bytes) -> Iterator[bytes]:
-    """Cut `data` at every length, and hurt each of its bytes: one bit, all bits."""
+    """Cut `data` at every length, and flip a bit of each of its bytes."""
     for place, byte in enumerate(data):
         yield data[:place]
-        for bits in (1 << place % 8, 255):
-            yield data[:place] + bytes([byte ^ bits]) + data[place + 1 :]
+        yield data[:place] + bytes([byte ^ 1 << place % 8]) + data[place + 1 :]
 
 
 def read(data: bytes) -> list[Problem]:
     """Return the problems of a segment of KEY; one without any can be used."""
     key = segment(*KEY)
+    shards = [Shard(key, KEY, 0, data)]
     try:
-        frame = metrics_frame([Shard(key, KEY, 0, data)], refuse)
+        frame = metrics_frame(shards, refuse)
         assert frame.height == KEY.stop
         assert len(frame.rows()) == KEY.stop
-        metric_values(in_reading_order(frame))
+        metric_values(shards)
     except CorruptObjectError as error:
         return error.problems
     return []
@@ -80,6 +89,28 @@ def test_any_damage_is_an_error_and_no_crash(plain: bool) -> None:
     assert reader.exitcode == 0
 
 
+def test_one_of_many_that_several_threads_read() -> None:
+    rows = 60_000
+    shards = []
+    for start in range(0, 4 * rows, rows):
+        key = SegmentKey("e", "r", KEY.writer, start, start + rows)
+        columns = {
+            "name": pa.array(["x"] * rows),
+            "time": pa.array(range(start, start + rows), pa.timestamp("us", "UTC")),
+            "value": pa.array(np.random.default_rng(start).normal(size=rows)),
+        }
+        shards.append(Shard(segment(*key), key, 0, encode_segment(pa.table(columns))))
+    assert sum(len(shard.data) for shard in shards) > MUCH
+    assert metrics_frame(shards, refuse)["offset"].to_list() == [*range(4 * rows)]
+    shards[1] = shards[1]._replace(data=shards[1].data[:-9])
+    told: list[CorruptObjectError] = []
+    frame = metrics_frame(shards, told.append)
+    assert [error.key for error in told] == [shards[1].key]
+    assert frame["offset"].to_list() == [*range(rows), *range(2 * rows, 4 * rows)]
+    with pytest.raises(CorruptObjectError, match=shards[1].key):
+        metrics_frame(shards, refuse)
+
+
 @pytest.mark.parametrize("case", SEGMENTS, ids=lambda case: case.name)
 def test_frames_name_what_the_format_names(case: Path) -> None:
     told = json.loads((case / "case.json").read_bytes())
@@ -91,3 +122,38 @@ def test_frames_name_what_the_format_names(case: Path) -> None:
     assert caught.value.key == told["key"]
     found = Counter((problem.code, problem.location) for problem in caught.value.problems)
     assert found == Counter((wanted["code"], wanted["location"]) for wanted in told["problems"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_", "value", "data"),
+    [
+        (None, None, None, None), (None, "int", 0.5, None), (None, "str", None, None),
+        (None, "json", None, "[1]"), (None, "json", None, "["), ("list", None, 1.0, None),
+        ("list", "str", None, "ab"), ("list", "json", None, '{"a":1}'),
+        ("list", "json", None, "[[1]]"), ("row", None, 1.0, None), ("row", "json", None, "[1]"),
+        ("row", "json", None, '{"a":[1]}'), ("table", "json", None, '{"a":1}'),
+        ("table", "json", None, '{"a":[1],"b":[1,2]}'), ("table", "none", None, None),
+        ("reference", "int", 1.0, None), ("list", "json", None, "[" * 99_999),
+    ],
+)  # fmt: skip
+def test_a_value_that_does_not_fit_is_named_with_its_segment(
+    kind: str | None, type_: str | None, value: float | None, data: str | None
+) -> None:
+    """The third point of a metric of several segments."""
+    shards = []
+    for start in range(4):
+        key = SegmentKey("e", "r", KEY.writer, start, start + 1)
+        row = (kind, type_, value, data) if start == 2 else (kind, *FITTING[kind])
+        columns = {
+            "name": pa.array(["a.b"]),
+            "time": pa.array([start], pa.timestamp("us", "UTC")),
+            "kind": pa.array(row[:1], pa.string()),
+            "type": pa.array(row[1:2], pa.string()),
+            "value": pa.array(row[2:3], pa.float64()),
+            "data": pa.array(row[3:], pa.string()),
+        }
+        shards.append(Shard(segment(*key), key, 0, encode_segment(pa.table(columns))))
+    with pytest.raises(CorruptObjectError) as caught:
+        metric_values(shards)
+    assert caught.value.key == shards[2].key
+    assert [(p.code, p.location) for p in caught.value.problems] == [("bad_value", "$.a.b")]
