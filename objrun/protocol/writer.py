@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import pyarrow as pa
@@ -27,6 +28,7 @@ from objrun.format.segments import encode_segment
 from objrun.logs import logger
 from objrun.protocol import endings
 from objrun.protocol.buffer import Buffer
+from objrun.protocol.crew import FLUSHERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,10 +120,8 @@ class Writer:
         with self._turn:
             if self._stop is None:
                 stop = threading.Event()
-                name = f"objrun-{self._place[1][:8]}"
-                thread = threading.Thread(target=self._run, args=(stop,), name=name, daemon=True)
                 with suppress(RuntimeError):
-                    thread.start()
+                    FLUSHERS.employ(partial(self._run, stop))
                     self._stop = stop
 
     def admits(self, rows: int, size: int) -> bool:

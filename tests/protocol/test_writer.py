@@ -22,6 +22,7 @@ from objrun.errors import (
 from objrun.protocol import writer as module
 from objrun.protocol.buffer import Buffer
 from objrun.protocol.columns import Cell
+from objrun.protocol.crew import Crew
 from objrun.protocol.writer import Writer
 from objrun.storage import connect
 from objrun.storage.wrappers import CountingStore, Fault, FaultyStore
@@ -155,15 +156,18 @@ def test_what_is_big_is_refused_only_in_an_outage(
 
 
 def test_an_idle_writer_has_no_thread(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gives it back to the crew, and the next point gets it another."""
     monkeypatch.setattr(module, "_IDLE", 0.0)
+    crew = Crew("test-idle")
+    monkeypatch.setattr(module, "FLUSHERS", crew)
     writer = writer_to(store)
     for value in range(3):
-        before = set(threading.enumerate())
         log(writer, value)
-        (thread,) = set(threading.enumerate()) - before
         writer.flush()
-        thread.join(20)
-        assert not thread.is_alive()
+        deadline = clock.monotonic() + 20
+        while not crew._idle and clock.monotonic() < deadline:  # noqa: SLF001
+            clock.sleep(0.01)
+        assert len(crew._idle) == 1  # noqa: SLF001
     writer.close()
     assert list(counted(store).values()) == [[0, 1, 2]]
 
@@ -174,6 +178,7 @@ def test_flush_works_where_no_thread_can_start(
     def refuse(_thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
+    monkeypatch.setattr(module, "FLUSHERS", Crew("test-refused"))
     writer = writer_to(store)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
