@@ -28,6 +28,7 @@ from objrun.protocol.live import run_scheme
 from objrun.protocol.numbers import Numbers
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import CREATE, Describe, RemoveTags, SetLifecycle, SetTags, replay
+from objrun.run import Run
 from objrun.start import Start, property_texts, tag_texts
 from objrun.storage import together
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from objrun.query.filters import Filter
-    from objrun.run import Run
     from objrun.run_list import RunList
     from objrun.storage import Store
     from objrun.workspace import Workspace
@@ -104,8 +104,6 @@ class Experiment:
 
     def start_run(self, start: Start) -> Run:
         """Start a run from what is known of it: three PUTs, and a LIST in a new process."""
-        from objrun.run import Run
-
         run_id = clock.new_id() if start.run_id is None else check_run_id(start.run_id)
         store = self.workspace.writing()
         scheme = run_scheme(self.name, run_id)
@@ -317,8 +315,6 @@ class Experiment:
         >>> len(Experiment(ws, "digits").get_runs(tags="model"))
         1
         """
-        from objrun.run import Run
-
         return Run.list(self, type, tags, properties, status, include_children, where)
 
     def runs(self, columns: Sequence[str] = ()) -> pl.LazyFrame:

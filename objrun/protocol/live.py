@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from objrun.errors import (
     FormatError,
     NotFoundError,
-    StoreError,
     UnavailableError,
     UnsupportedFormatError,
 )
@@ -23,7 +22,7 @@ from objrun.protocol.chain import Scheme, last_version, load
 from objrun.protocol.cover import Piece, choose
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import replay
-from objrun.storage import fetch, together
+from objrun.storage import together
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -185,13 +184,13 @@ def _list_segments(store: Store, prefix: str) -> dict[SegmentKey, str]:
 def _fetch_missing(store: Store, wanted: Iterable[str], read: dict[str, bytes]) -> bool:
     """Add to `read` what is wanted; False where an object has vanished."""
     complete = True
-    for key, found in fetch(store, [key for key in wanted if key not in read]):
-        if isinstance(found, NotFoundError):
+    missing = [key for key in wanted if key not in read]
+    answers = together(store, lambda key: insist(partial(store.get, key)), missing)
+    for key, answer in zip(missing, answers, strict=True):
+        try:
+            read[key] = answer()
+        except NotFoundError:
             complete = False
-        elif isinstance(found, StoreError):
-            raise found
-        else:
-            read[key] = found
     return complete
 
 

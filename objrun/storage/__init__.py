@@ -6,11 +6,11 @@ creates. Importing this package imports no client of any cloud.
 
 from __future__ import annotations
 
-from objrun.storage.fetch import fetch, together
 from objrun.storage.local import LocalStore
 from objrun.storage.memory import MemoryStore
 from objrun.storage.opening import connect, open_store
 from objrun.storage.probe import prove
+from objrun.storage.together import together
 from objrun.storage.verbs import (
     Delete,
     Folders,
@@ -44,7 +44,6 @@ __all__ = [
     "PutIfAbsent",
     "Store",
     "connect",
-    "fetch",
     "open_store",
     "prove",
     "together",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["CONNECTIONS", "CONNECT_TIMEOUT", "READ_TIMEOUT", "Backend", "Bucket", "merged"]
 
 CONNECTIONS = 100
-"""Connections a client may hold open: more than the requests that `fetch` has in flight."""
+"""Connections a client may hold open: more than the requests that `together` has in flight."""
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a connection."""

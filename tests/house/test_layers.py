@@ -152,10 +152,10 @@ def allowed(found: Import) -> bool:
 @pytest.mark.parametrize(
     "found",
     [
-        Import("objrun.format.keys", "objrun.storage.fetch", "start", 1),
+        Import("objrun.format.keys", "objrun.storage.together", "start", 1),
         Import("objrun.format.keys", "objrun.storage.Store", "types", 1),
         Import("objrun.storage.local", "objrun.run.Run", "function", 1),
-        Import("objrun.storage.fetch", "objrun.storage.remote.RemoteStore", "start", 1),
+        Import("objrun.storage.together", "objrun.storage.remote.RemoteStore", "start", 1),
         Import("objrun.storage.local", "fsspec", "start", 1),
         Import("objrun.run", "objrun.query.metrics", "start", 1),
         Import("objrun.run", "polars", "start", 1),

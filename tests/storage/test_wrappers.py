@@ -1,4 +1,4 @@
-"""Stores around a store, and `fetch`."""
+"""Stores around a store, and many requests at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from objrun import clock
 from objrun.errors import NotFoundError, UnavailableError
-from objrun.storage import CountingStore, Fault, FaultyStore, LatencyStore, MemoryStore, fetch
+from objrun.storage import CountingStore, Fault, FaultyStore, LatencyStore, MemoryStore, together
 
 
 @pytest.fixture
@@ -61,26 +61,27 @@ def test_an_error_alone_comes_before(memory: MemoryStore) -> None:
     assert not memory.list("")
 
 
-def test_fetch_has_many_in_flight(memory: MemoryStore) -> None:
+def test_many_are_in_flight(memory: MemoryStore) -> None:
     """Fewer waits than objects, without a clock: the slow store is asked by many threads."""
     store = CountingStore(LatencyStore(memory, 0.01))
     for number in range(200):
         memory.put(f"{number:03d}", b"%d" % number)
     keys = [f"{number:03d}" for number in range(200)]
-    answers = fetch(store, iter(keys))
-    assert next(answers) == ("000", b"0")
+    answers = together(store, store.get, iter(keys))
+    assert next(answers)() == b"0"
     # Asked ahead, but not without bound.
     assert 1 < store.counts["get"] <= 2 * store.concurrency + 1
-    assert [key for key, _ in answers] == keys[1:]
+    assert [answer() for answer in answers] == [key.lstrip("0").encode() for key in keys[1:]]
 
 
-def test_fetch_may_be_left_early(memory: MemoryStore) -> None:
+def test_together_may_be_left_early(memory: MemoryStore) -> None:
     store = CountingStore(LatencyStore(memory, 0.001))
-    answers = fetch(store, (f"{number}" for number in range(10_000)))
+    answers = together(store, store.get, (f"{number}" for number in range(10_000)))
     next(answers)
     answers.close()  # type: ignore[attr-defined]
     assert store.counts["get"] <= 2 * store.concurrency + 1
 
 
-def test_fetch_of_nothing(memory: MemoryStore) -> None:
-    assert list(fetch(memory, [])) == list(fetch(LatencyStore(memory, 0), [])) == []
+def test_together_of_nothing(memory: MemoryStore) -> None:
+    assert not [*together(memory, memory.get, [])]
+    assert not [*together(LatencyStore(memory, 0), memory.get, [])]

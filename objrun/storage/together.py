@@ -1,4 +1,4 @@
-"""Read many objects at once."""
+"""Ask a store for many things at once."""
 
 from __future__ import annotations
 
@@ -7,34 +7,15 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from objrun.errors import StoreError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from objrun.storage.verbs import Store
 
-__all__ = ["fetch", "together"]
+__all__ = ["together"]
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
-
-
-def fetch(store: Store, keys: Iterable[str]) -> Iterator[tuple[str, bytes | StoreError]]:
-    """Yield (key, bytes) for each of `keys`, in their order, `store.concurrency` in flight.
-
-    An error of the store takes the place of the bytes; it is not raised, so that one lost object
-    does not hide the others. Keys are taken from the iterable as they are needed, and at most
-    about twice `store.concurrency` results wait to be taken.
-
-    >>> from objrun.storage.memory import MemoryStore
-    >>> store = MemoryStore("fetched")
-    >>> store.put("a", b"1")
-    >>> list(fetch(store, ["a", "b"]))
-    [('a', b'1'), ('b', NotFoundError('b is not in memory://fetched'))]
-    """
-    for answer in together(store, partial(_get, store), keys):
-        yield answer()
 
 
 def together(
@@ -68,10 +49,3 @@ def together(
             # The caller stopped early: do not ask for what nobody will read.
             for answer in waiting:
                 answer.cancel()
-
-
-def _get(store: Store, key: str) -> tuple[str, bytes | StoreError]:
-    try:
-        return key, store.get(key)
-    except StoreError as error:
-        return key, error
