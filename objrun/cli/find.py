@@ -10,13 +10,13 @@ from objrun.errors import (
     RunNotFoundError,
     UserErrorException,
 )
-from objrun.experiment import Experiment
 from objrun.format import keys
 from objrun.format.documents import decode_number
 from objrun.format.names import check_run_id
 from objrun.protocol.settle import insist
 
 if TYPE_CHECKING:
+    from objrun.experiment import Experiment
     from objrun.run import Run
     from objrun.workspace import Workspace
 
@@ -49,6 +49,8 @@ def find_experiment(workspace: Workspace, name: str) -> Experiment:
     >>> find_experiment(ws, "digits").name
     'digits'
     """
+    from objrun.experiment import Experiment  # which brings pyarrow, and `--help` needs none
+
     experiment = Experiment(workspace, name)
     if experiment.find() is None:
         names = workspace.experiment_names()
