@@ -173,28 +173,33 @@ class Writer:
             ticket = self._asked
             self._failure = None
             self._wake.set()
-            while self._done < ticket:
-                failure = self._latest_failure()
-                if failure is not None and not isinstance(failure, UnavailableError):
-                    raise failure
-                left = deadline - clock.monotonic()
-                if left <= 0:
-                    why = f": {failure.message}" if failure else ""
-                    message = f"{self.waiting()} points are not durable after {timeout:g} s{why}"
-                    raise FlushTimeoutError(message)
-                # A thread that was just told to stop may not have seen this request.
-                self.started()
-                if self._latest_stop() is None:
-                    self._flush_here(ticket)
-                else:
-                    self._turn.wait(left)
+        while self._done < ticket:
+            failure = self._latest_failure()
+            if failure is not None and not isinstance(failure, UnavailableError):
+                raise failure
+            left = deadline - clock.monotonic()
+            if left <= 0:
+                why = f": {failure.message}" if failure else ""
+                message = f"{self.waiting()} points are not durable after {timeout:g} s{why}"
+                raise FlushTimeoutError(message)
+            # A thread that was just told to stop may not have seen this request.
+            self.started()
+            if self._latest_stop() is None:
+                self._flush_here(ticket, left)
+            with self._turn:
+                if self._done < ticket:
+                    self._turn.wait(min(left, _SLOWEST_LOOK))
 
-    def _flush_here(self, ticket: int) -> None:
+    def _flush_here(self, ticket: int, patience: float) -> None:
         """Send what waits from the calling thread, for want of another: one try."""
         once = threading.Event()
         once.set()
-        if self._drain(once):
-            self._done = max(self._done, ticket)
+        if self._draining.acquire(timeout=patience):
+            try:
+                if self._drain(once):
+                    self._done = max(self._done, ticket)
+            finally:
+                self._draining.release()
 
     # Other threads set these meanwhile, which a type checker cannot see.
     def _latest_failure(self) -> ObjrunError | None:
@@ -267,7 +272,8 @@ class Writer:
     def _try_to_drain(self, stop: threading.Event) -> bool:
         """Drain, and go on after whatever goes wrong: without this thread points would pile up."""
         try:
-            return self._drain(stop)
+            with self._draining:
+                return self._drain(stop)
         except Exception as error:  # noqa: BLE001 - the top of a thread is an edge
             logger().exception("run %s: a flush has failed", self._place[1])
             self._tell(StoreError(f"a flush has failed: {error!r}"))
@@ -275,23 +281,25 @@ class Writer:
             return False
 
     def _drain(self, stop: threading.Event) -> bool:
-        """Make durable what was logged before this call; False if stopped on the way."""
-        with self._draining:
-            self._hurried = False
-            self._take()
-            while self._frozen() > self._durable:
-                with endings.STEADY:
-                    whole = pa.concat_tables(self._open, promote_options="default")
-                    self._open = [whole]
-                    rows = whole.slice(0, self._length(whole))
-                    data = encode_segment(rows.unify_dictionaries())
-                if not self._send(self._start + rows.num_rows, data, stop):
-                    return False
-                cut = rows.num_rows < whole.num_rows
-                if cut or self._is_full(rows.num_rows, len(data)):
-                    self._close_segment(rows.num_rows)
-            self._bulk = 0
-            return True
+        """Make durable what was logged before this call; False if stopped on the way.
+
+        The caller holds `_draining`.
+        """
+        self._hurried = False
+        self._take()
+        while self._frozen() > self._durable:
+            with endings.STEADY:
+                whole = pa.concat_tables(self._open, promote_options="default")
+                self._open = [whole]
+                rows = whole.slice(0, self._length(whole))
+                data = encode_segment(rows.unify_dictionaries())
+            if not self._send(self._start + rows.num_rows, data, stop):
+                return False
+            cut = rows.num_rows < whole.num_rows
+            if cut or self._is_full(rows.num_rows, len(data)):
+                self._close_segment(rows.num_rows)
+        self._bulk = 0
+        return True
 
     def _length(self, whole: pa.Table) -> int:
         """Return how many frozen rows the open segment takes: more than it has so far."""
