@@ -18,7 +18,7 @@ from objrun.format.checking import format_time
 from objrun.format.states import TERMINAL
 from objrun.logs import logger
 from objrun.metrics import RunMetrics
-from objrun.protocol.endings import EXIT_PATIENCE, unwind_on_sigterm
+from objrun.protocol.endings import EXIT_PATIENCE, sigterm_held, unwind_on_sigterm
 from objrun.protocol.updates import SetStatus
 from objrun.protocol.writer import FLUSH_PATIENCE
 
@@ -162,10 +162,11 @@ class RunLife(RunMetrics, RunAnnotations):
         if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
             self._leave("Completed", PointsLostError)
             return
-        try:
-            self._leave("Failed", ObjrunError, error_of(error, None), EXIT_PATIENCE)
-        except ObjrunError as problem:
-            logger().error("run %s: %s", self._chain.state.run_id, problem)
+        with sigterm_held():
+            try:
+                self._leave("Failed", ObjrunError, error_of(error, None), EXIT_PATIENCE)
+            except ObjrunError as problem:
+                logger().error("run %s: %s", self._chain.state.run_id, problem)
 
     def _leave(
         self,

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import weakref
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from objrun import clock
@@ -22,6 +22,7 @@ from objrun.errors import ObjrunError
 from objrun.logs import logger
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 T = TypeVar("T")
@@ -60,6 +61,37 @@ its locks and half-made state; a fork waits until it is free. Never held while a
 _registry = threading.RLock()
 """Held while the sets below are changed or copied; a signal may interrupt its own thread there."""
 
+_masks: list[set[int]] = []
+"""While the process forks: the signals that its thread did not take before."""
+
+
+def _hold_sigterm() -> None:
+    # Python forgets what reaches a child before its first step, and drops the SystemExit of a
+    # handler that runs in a hook: either way nobody could end the child any more.
+    if signal.getsignal(signal.SIGTERM) is _terminated:
+        _masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]))
+
+
+def _let_sigterm_come() -> None:
+    if _masks:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masks[-1])
+        _masks.pop()
+
+
+def _let_sigterm_end_the_child() -> None:
+    # A child that has logged nothing has nothing to unwind; its first point has it unwind.
+    if _masks:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _installed.discard("signal")
+        signal.pthread_sigmask(signal.SIG_SETMASK, _masks.pop())
+
+
+# Registered before the lock of forks, so that it is held meanwhile.
+os.register_at_fork(
+    before=_hold_sigterm,
+    after_in_parent=_let_sigterm_come,
+    after_in_child=_let_sigterm_end_the_child,
+)
 for _lock in (STEADY, _registry):
     os.register_at_fork(
         before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
@@ -70,10 +102,8 @@ _flushables: weakref.WeakSet[Flushable] = weakref.WeakSet()
 _given_up: weakref.WeakSet[Flushable] = weakref.WeakSet()
 _installed: set[str] = set()
 _ending: set[str] = set()
-"""What the end of the process has come to: "ended" (the main thread has), "flushing" and
-"terminated" (by SIGTERM, since then). Only the main thread changes it."""
-_unwinding: list[float] = []
-"""When SIGTERM has raised SystemExit, by the monotonic clock."""
+"""What the end of the process has come to: "ended" (the main thread has), "flushing", "held" (a
+SIGTERM must wait) and "terminated" (it came meanwhile)."""
 
 
 def renew_after_fork(thing: Forkable) -> None:
@@ -108,6 +138,19 @@ def unwind_on_sigterm() -> None:
         _installed.add("signal")
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, _terminated)
+
+
+@contextmanager
+def sigterm_held() -> Iterator[None]:
+    """Have a SIGTERM wait until this block is done."""
+    _ending.add("held")
+    try:
+        yield
+    finally:
+        _ending.discard("held")
+        if "terminated" in _ending and "ended" not in _ending:
+            _ending.discard("terminated")
+            signal.raise_signal(signal.SIGTERM)
 
 
 def finish() -> None:
@@ -154,20 +197,18 @@ atexit.register(_finish_last)
 
 def _forked() -> None:
     _ending.clear()
-    _unwinding.clear()
     for thing in _alive(_forkables):
         thing.forked()
 
 
 def _terminated(signum: int, _frame: FrameType | None) -> None:
-    if "ended" not in _ending:
-        now = clock.monotonic()
-        # Asked again while `with` blocks flush: another exception would cut them off.
-        if not _unwinding or now > _unwinding[-1] + EXIT_PATIENCE:
-            _unwinding.append(now)
-            sys.exit(128 + signum)
+    if _masks:
+        # Amid the hooks of a fork an exception would be dropped: after them.
+        threading.Timer(0.01, os.kill, (os.getpid(), signum)).start()
         return
-    # Nothing is left to unwind, and an exception would only cut off the last flush.
+    if not _ending:
+        sys.exit(128 + signum)
+    # An exception would only cut off what is being flushed.
     _ending.add("terminated")
-    if "flushing" not in _ending:
+    if "ended" in _ending and "flushing" not in _ending:
         finish()

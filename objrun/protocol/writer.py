@@ -117,6 +117,7 @@ class Writer:
         """
         if self._stop is not None:
             return
+        endings.unwind_on_sigterm()
         with self._turn:
             if self._stop is None:
                 stop = threading.Event()

@@ -311,6 +311,24 @@ def test_a_child_leaves_the_client_of_its_parent_alone(s3_server: Server) -> Non
     assert ended.out == ["the parent closes"]
 
 
+def test_sigterm_ends_a_child_that_has_just_begun(mostly_local: Place) -> None:
+    """Python forgets a signal that comes before the child's first step, where it has a handler."""
+    source = """
+        run = start()
+        run.log("x", 0.0)
+        codes = set()
+        for _ in range(20):
+            pid = os.fork()
+            if pid == 0:
+                time.sleep(1)
+                os._exit(0)
+            os.kill(pid, signal.SIGTERM)
+            codes.add(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        say(*codes)
+    """
+    assert perform(mostly_local, source).out == [str(-signal.SIGTERM)]
+
+
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_fresh_processes_find_the_run_by_its_id(place: Place, method: str) -> None:
     source = f"""
