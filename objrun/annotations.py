@@ -110,6 +110,8 @@ class RunAnnotations:
             return
         state = self._chain.refresh()
         new = {key: v for key, v in wanted.items() if not check_property(state, key, v)}
+        if not new:
+            return
         store = self._experiment.workspace.writing()
         held: dict[str, str | None] = {}
         for key, value in new.items():

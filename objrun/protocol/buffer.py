@@ -57,14 +57,14 @@ class Buffer:
         """Append one point of a metric, or a table of its rows; `time` is in nanoseconds."""
         mine = self.plain if step is None else self.stepped
         other = self.stepped if step is None else self.plain
-        if name not in self._mixed and name not in other and isinstance(value, float):
-            mine.setdefault(name, array("q")).frombytes(RECORD.pack(value, step or 0, time))
-            return
-        rows = self._mixed.setdefault(name, [])
-        if name in self.stepped or name in self.plain:
+        with self._lock:
+            if name not in self._mixed and name not in other and isinstance(value, float):
+                mine.setdefault(name, array("q")).frombytes(RECORD.pack(value, step or 0, time))
+                return
+            rows = self._mixed.setdefault(name, [])
             # From now on they come here, and what was logged before comes first.
             self._retire(name, self.stepped, self.plain)
-        rows.extend((value, step, time))
+            rows.extend((value, step, time))
 
     def points(self) -> int:
         """Return how many points wait; a table of `log_batch` counts as one."""
@@ -92,20 +92,24 @@ class Buffer:
     def _retire(self, name: str, *kinds: dict[str, Any]) -> None:
         with self._lock:
             for kind in kinds:
-                if name in kind:
+                rows = kind.get(name)
+                if rows is not None:
                     has_steps = kind is self.stepped
-                    self._retired.append(_Series(name, kind[name], has_steps, clock.monotonic()))
-                    del kind[name]
+                    self._retired.append(_Series(name, rows, has_steps, clock.monotonic()))
+                    # After that, or `points` could miss them.
+                    kind.pop(name, None)
 
     def _all(self) -> list[_Series]:
-        """Return what was retired, then the other metrics by the time of their first points."""
+        """Return what was retired, then the rest, each kind by the time of the first points."""
         living = [
             _Series(name, rows, has_steps=lists is self.stepped)
             for lists in self._kinds()
-            for name, rows in [*lists.items()]
-            if rows
+            for name, rows in sorted(
+                (item for item in lists.items() if item[1]), key=lambda item: item[1][2]
+            )
         ]
-        return [*self._retired, *sorted(living, key=lambda series: series.rows[2])]
+        # A signal handler that logs may have retired once more what was just being retired.
+        return [*{id(series.rows): series for series in (*self._retired, *living)}.values()]
 
     def clear(self) -> None:
         """Drop everything: what a forked child does with the points of its parent."""
@@ -121,7 +125,10 @@ class Buffer:
             for series in self._all():
                 count = len(series.rows)
                 kept = min(count, WIDTH * keep)
-                lost += (count - kept) // WIDTH
+                lost += sum(
+                    item.num_rows if isinstance(item, pa.Table) else 1
+                    for item in series.rows[kept:count:WIDTH]
+                )
                 # What others append meanwhile stays, since it is not counted.
                 del series.rows[kept:count]
                 keep -= kept // WIDTH
@@ -136,9 +143,10 @@ class Buffer:
             waiting = [(series, len(series.rows)) for series in self._all() if series.rows]
             late = clock.monotonic() - HELD_SECONDS
             self._retired = [old for old in self._retired if old.rows or old.retired > late]
-            if not waiting:
-                return None
-            table = pa.concat_tables(_tables(waiting), promote_options="default")
+        if not waiting:
+            return None
+        table = pa.concat_tables(_tables(waiting), promote_options="default")
+        with self._lock:
             # Not before all is there; and others may have appended meanwhile.
             for series, count in waiting:
                 is_float_again = isinstance(series.rows[count - WIDTH], float)

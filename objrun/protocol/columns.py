@@ -131,11 +131,11 @@ def mixtures(name: str, taken: list[Any]) -> list[pa.Table]:
     start = size = 0
     for place in range(0, len(taken), WIDTH):
         item = taken[place]
-        if isinstance(item, Cell):
-            size += len(item.data or "")
+        length = len(item.data or "") if isinstance(item, Cell) else 0
+        size += length
         if size > _MUCH_TEXT or isinstance(item, pa.Table):
             tables += [_mixture(name, taken[start:place])] if place > start else []
-            start, size = place, 0
+            start, size = place, length
         if isinstance(item, pa.Table):
             tables.append(item)
             start = place + WIDTH

@@ -6,6 +6,7 @@ Starting a thread, and the first allocations in it, would cost a short run as mu
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
@@ -35,7 +36,8 @@ class Crew:
 
     def forked(self) -> None:
         """Have nobody in a forked child: threads stay with the parent."""
-        self._lock = threading.Lock()
+        # A signal handler may log, and so employ somebody, while its own thread holds it.
+        self._lock = threading.RLock()
         self._idle: list[SimpleQueue[Callable[[], None]]] = []
 
     def employ(self, work: Callable[[], None]) -> None:
@@ -44,24 +46,28 @@ class Crew:
             if self._idle:
                 self._idle.pop().put(work)
                 return
-        threading.Thread(target=self._serve, args=(work,), name=self._name, daemon=True).start()
-
-    def _serve(self, work: Callable[[], None] | None) -> None:
         orders: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        while work is not None:
+        orders.put(work)
+        threading.Thread(target=self._serve, args=(orders,), name=self._name, daemon=True).start()
+
+    def _serve(self, orders: SimpleQueue[Callable[[], None]]) -> None:
+        while (work := self._next(orders)) is not None:
             work()
-            work = None
+            # Or what it belongs to would live until the next work comes.
+            del work
             with self._lock:
                 self._idle.append(orders)
-            try:
-                work = orders.get(timeout=IDLE_SECONDS)
-            except Empty:
-                with self._lock:
-                    if orders in self._idle:
-                        self._idle.remove(orders)
-                    else:
-                        # Just now somebody has given it work.
-                        work = orders.get()
+
+    def _next(self, orders: SimpleQueue[Callable[[], None]]) -> Callable[[], None] | None:
+        """Return the next work, None after IDLE_SECONDS without."""
+        with suppress(Empty):
+            return orders.get(timeout=IDLE_SECONDS)
+        with self._lock, suppress(Empty):
+            if orders in self._idle:
+                self._idle.remove(orders)
+            # Just now somebody may have given it work.
+            return orders.get_nowait()
+        return None
 
 
 FLUSHERS: Final = Crew("objrun-flush")

@@ -76,5 +76,7 @@ class Numbers:
                 border = following - following % keys.BUCKET_SIZE + keys.BUCKET_SIZE - 1
                 self._next = min(following + jump, border)
             number = self._next
-            self._next += 1
+            # A claim of the last of a bucket may still fail, so what follows it is listed.
+            is_last = number % keys.BUCKET_SIZE == keys.BUCKET_SIZE - 1
+            self._next = None if is_last else number + 1
             return number, is_listed

@@ -70,6 +70,9 @@ FIRST_FLUSH: Final = 1.0
 SLOWEST_FLUSH: Final = 60.0
 """Seconds between flushes at most."""
 
+MANY_PIECES: Final = 16
+"""Pieces of what is frozen from which on they are joined: each costs as much as many points."""
+
 _FASTEST_LOOK: Final = 0.01
 _SLOWEST_LOOK: Final = 1.0
 _LOOK_AT_A_METRIC: Final = 2e-6
@@ -213,13 +216,16 @@ class Writer:
         """Flush and end the thread; a later point starts another under the same writer id."""
         self.flush(timeout)
         self.stop()
+        if self.waiting():
+            # Another thread has logged meanwhile.
+            self.started()
 
     def stop(self) -> None:
         """End the thread as soon as it is idle or waits to try again."""
         with self._turn:
-            if self._stop is not None:
-                self._stop.set()
-                self._stop = None
+            stop, self._stop = self._stop, None
+            if stop is not None:
+                stop.set()
         # After that: whoever logs under a name that is retired now starts the next thread.
         self.buffer.retire()
         self._wake.set()
@@ -239,7 +245,8 @@ class Writer:
         busy = clock.monotonic()
         look = _FASTEST_LOOK
         while not stop.is_set():
-            self._wake.wait(max(0.0, min(look, due - clock.monotonic())))
+            if self._asked <= self._done:
+                self._wake.wait(max(0.0, min(look, due - clock.monotonic())))
             self._wake.clear()
             asked = self._asked
             points = self.buffer.points()
@@ -262,12 +269,14 @@ class Writer:
     def _rest(self, stop: threading.Event) -> bool:
         """End the thread if nothing waits; the next point of each metric starts another."""
         with self._turn:
+            if self._stop is not stop:
+                return True
+            # In this order: who logs from now on starts another thread, or is seen here.
+            self._stop = None
             self.buffer.retire()
             if self.waiting() or self._asked > self._done:
+                self._stop = stop
                 return False
-            stop.set()
-            if self._stop is stop:
-                self._stop = None
             return True
 
     def _try_to_drain(self, stop: threading.Event) -> bool:
@@ -276,8 +285,10 @@ class Writer:
             with self._draining:
                 return self._drain(stop)
         except Exception as error:  # noqa: BLE001 - the top of a thread is an edge
-            logger().exception("run %s: a flush has failed", self._place[1])
-            self._tell(StoreError(f"a flush has failed: {error!r}"))
+            self._failed(StoreError(f"a flush has failed: {error!r}"))
+            # A handler of the program may be what fails.
+            with suppress(Exception):
+                logger().exception("run %s: a flush has failed", self._place[1])
             stop.wait(_SLOWEST_LOOK)
             return False
 
@@ -287,10 +298,14 @@ class Writer:
         The caller holds `_draining`.
         """
         self._hurried = False
+        if self._failing:
+            self._discard()
         self._take()
         while self._frozen() > self._durable:
             with endings.STEADY:
                 whole = pa.concat_tables(self._open, promote_options="default")
+                if whole.column(0).num_chunks > MANY_PIECES:
+                    whole = whole.unify_dictionaries().combine_chunks()
                 self._open = [whole]
                 rows = whole.slice(0, self._length(whole))
                 data = encode_segment(rows.unify_dictionaries())
@@ -340,10 +355,13 @@ class Writer:
             try:
                 self._target().put(key, data)
             except (StoreError, FormatError) as error:
-                self._failed(error, attempt)
+                self._failed(error)
+                if attempt == 1:
+                    why = error.message
+                    logger().warning("run %s: metrics wait in memory: %s", self._place[1], why)
             else:
                 break
-            if stop.wait(clock.backoff(attempt)):
+            if not self._may_retry(clock.backoff(attempt), stop):
                 return False
             attempt += 1
         if attempt > 1:
@@ -358,15 +376,26 @@ class Writer:
         experiment, run = self._place
         return keys.segment(experiment, run, self._writer, self._start, end)
 
-    def _failed(self, error: ObjrunError, attempt: int) -> None:
-        """Tell whoever waits, warn once an outage, and bound what is kept in memory."""
+    def _failed(self, error: ObjrunError) -> None:
+        """Tell whoever waits, and bound what is kept in memory."""
         self._failing = True
         self._tell(error)
-        if attempt == 1:
-            logger().warning("run %s: metrics wait in memory: %s", self._place[1], error.message)
-        # What waits is smaller frozen than as Python objects.
+        self._discard()
+
+    def _discard(self) -> None:
         self._lost += self.buffer.discard(max(0, MAX_WAITING - self._frozen() + self._durable))
-        self._take()
+
+    def _may_retry(self, pause: float, stop: threading.Event) -> bool:
+        """Wait before the next try, less if a flush is asked for; False if stopped meanwhile."""
+        asked = self._asked
+        until = clock.monotonic() + pause
+        while not stop.is_set() and self._asked == asked and clock.monotonic() < until:
+            self._discard()
+            # What waits is smaller frozen than as Python objects.
+            self._take()
+            self._wake.wait(max(0.0, min(until - clock.monotonic(), _SLOWEST_LOOK)))
+            self._wake.clear()
+        return not stop.is_set()
 
     def _forget(self, key: str) -> None:
         """Delete a superseded segment; readers ignore it anyway, so an error is only noted."""

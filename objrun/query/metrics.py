@@ -52,11 +52,12 @@ def metrics_frame(
     damaged segment is handed to `on_damage`, which raises it or leaves it out.
     """
     found = [*shards]
+    reads: list[Callable[[], pl.DataFrame]]
     reads = [partial(_stored_columns, shard) for shard in found]
     if sum(len(shard.data) for shard in found) > MUCH:
         # Arrow and polars work without the lock of the interpreter.
         with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-            reads = [partial(pool.submit(read).result) for read in reads]
+            reads = [pool.submit(read).result for read in reads]
     runs: dict[str, dict[str, list[pl.DataFrame]]] = {}
     for shard, read in zip(found, reads, strict=True):
         try:

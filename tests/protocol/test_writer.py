@@ -19,6 +19,7 @@ from objrun.errors import (
     StoreError,
     UnavailableError,
 )
+from objrun.format.segments import encode_segment
 from objrun.protocol import writer as module
 from objrun.protocol.buffer import Buffer
 from objrun.protocol.columns import Cell
@@ -350,3 +351,91 @@ def test_a_metric_keeps_its_order_whatever_is_logged(
     take()
     assert found == wanted
     assert buffer.points() == 0
+
+
+def test_what_is_logged_during_the_last_flush_is_stored(store: Store) -> None:
+    """By another thread, after `close` has cut off what it waits for."""
+    late = threading.Event()
+
+    def put(verb: str, _key: str) -> None:
+        if verb == "put" and not late.is_set():
+            late.set()
+            log(writer, 1)
+
+    writer = writer_to(FaultyStore(store, put))
+    log(writer, 0)
+    writer.close()
+    assert late.is_set()
+    deadline = clock.monotonic() + 20
+    while writer.waiting() and clock.monotonic() < deadline:
+        clock.sleep(0.01)
+    assert list(counted(store).values()) == [[0, 1]]
+
+
+def test_many_small_flushes_are_joined(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or each would cost as many pieces as there were flushes before."""
+    pieces: list[int] = []
+
+    def encode(rows: pa.Table) -> bytes:
+        pieces.append(rows.column("value").num_chunks)
+        return encode_segment(rows)
+
+    monkeypatch.setattr(module, "encode_segment", encode)
+    writer = writer_to(store)
+    for value in range(100):
+        log(writer, value)
+        writer.flush()
+    writer.close()
+    assert max(pieces) <= module.MANY_PIECES
+    assert list(counted(store).values()) == [[*range(100)]]
+
+
+def test_what_waits_is_bounded_whatever_breaks(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 100)
+    monkeypatch.setattr(module, "_SLOWEST_LOOK", 0.02)
+    back = threading.Event()
+    error = RuntimeError("a bug of a client")
+    writer = writer_to(FaultyStore(store, lambda *_: None if back.is_set() else error))
+    log(writer, *range(50))
+    with pytest.raises(StoreError, match="a bug of a client"):
+        writer.flush()
+    log(writer, *range(50, 5000))
+    deadline = clock.monotonic() + 20
+    while writer.waiting() > 100 and clock.monotonic() < deadline:
+        clock.sleep(0.01)
+    assert writer.waiting() <= 100
+    back.set()
+    with pytest.raises(PointsLostError, match="4900 points"):
+        writer.flush()
+    assert list(counted(store).values()) == [[*range(100)]]
+
+
+def test_points_of_a_batch_that_is_dropped_are_counted() -> None:
+    buffer = Buffer()
+    buffer.add("x", batch_table("x", [1.0] * 1000, None, None), None, 1)
+    buffer.add("x", 1.0, None, 2)
+    assert buffer.discard(0) == 1001
+
+
+def test_a_signal_that_logs_while_a_metric_moves_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It comes between two steps of the very thread that moves the metric."""
+    buffer = Buffer()
+    buffer.add("x", 0.0, None, 1)
+    monotonic = clock.monotonic
+    signals = [3]
+
+    def interrupted() -> float:
+        if signals:
+            buffer.add("x", Cell("scalar", "str", None, "signal"), None, signals.pop())
+        return monotonic()
+
+    monkeypatch.setattr(clock, "monotonic", interrupted)
+    buffer.add("x", Cell("scalar", "str", None, "text"), None, 2)
+    assert not signals
+    frozen = buffer.freeze()
+    assert frozen is not None
+    assert sorted(frozen["data"].to_pylist(), key=str) == [None, "signal", "text"]
