@@ -69,6 +69,21 @@ def fit(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
     return [(columns[i], widths[i]) for i in sorted(widths)]
 
 
+def in_full(columns: Sequence[Column], width: int) -> Sequence[Column]:
+    """Return the first columns, one at least, that fit into `width` cells without being cut.
+
+    >>> [c.title for c in in_full([Column("one", []), Column("two", []), Column("six", [])], 8)]
+    ['one', 'two']
+    """
+    used = 0
+    for count, column in enumerate(columns):
+        used += min(column.natural, column.most)
+        if used > width:
+            return columns[: max(count, 1)]
+        used += GAP
+    return columns
+
+
 def make_table(columns: Sequence[Column], width: int | None) -> Table:
     """Return a table that fits into `width` cells, or with `None` one of everything in full."""
     shown = [(c, c.natural) for c in columns] if width is None else fit(columns, width)

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from rich.cells import cell_len
 
 from objrun.cli.find import find_run
-from objrun.cli.layout import Column, print_table
+from objrun.cli.layout import Column, in_full, print_table
 from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_format, open_workspace
 from objrun.cli.output import new_console, print_lines
 from objrun.cli.run_table import SHORT_ID, title_of
@@ -68,7 +69,7 @@ def metrics(
     elif as_csv:
         _print_csv(kept)
     elif name is not None and not recursive and points["kind"][0] in ("row", "table"):
-        _print_logged_table(console, found.get_metrics(name)[name])
+        _print_logged_table(console, found.get_metrics(name)[name], most)
     else:
         print_table(console, _columns(found, kept, recursive=recursive, screen=screen))
         if kept.height < points.height:
@@ -140,12 +141,21 @@ def _shown(value: Any) -> str:
     return short(value) if isinstance(value, float) else one_line(str(value))
 
 
-def _print_logged_table(console: Console, table: dict[str, Any]) -> None:
-    """Print a metric that is a table, or rows, with its own columns."""
-    columns = []
+def _print_logged_table(console: Console, table: dict[str, Any], most: int | None) -> None:
+    """Print the last `most` rows of a metric that is a table, or rows, with its own columns."""
+    columns, height = [], 0
     for title, cells in table.items():
         values = cells if isinstance(cells, list) else [cells]
+        height = len(values)
+        values = values[-most:] if most else values
         right = all(isinstance(v, int | float) for v in values)
-        shown = [short(v) for v in values]
-        columns.append(Column(one_line(title), shown, right=right, least=3, most=24))
-    print_table(console, columns)
+        head, shown = one_line(title), [short(v) for v in values]
+        columns.append(Column(head, shown, right=right, least=3, most=max(24, cell_len(head))))
+    whole = in_full(columns, console.width) if console.is_terminal else columns
+    print_table(console, whole)
+    if len(whole) < len(columns):
+        told = f"and {len(columns) - len(whole)} more columns: --csv shows all"
+        console.print(told, style="dim")
+    if console.is_terminal and most and most < height:
+        told = f"the last {most:,} of {height:,} rows; --limit 0 shows all"
+        console.print(told, style="dim")

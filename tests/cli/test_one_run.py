@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from objrun import Experiment, Workspace
 from tests.cli.conftest import ERROR
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cli.conftest import Call
 
 
@@ -121,6 +124,33 @@ def test_a_terminal_shows_the_last_values_and_says_so(cli: Call) -> None:
 def test_a_table_that_was_logged_looks_like_one(cli: Call) -> None:
     rows = [line.split() for line in cli("metrics", "done-1", "confusion").lines]
     assert rows == [["a", "b"], ["1", "3.5"], ["2"]]
+
+
+def test_a_long_table_is_limited_as_all_metrics_are(bare: Call, tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+    run = Experiment(Workspace(url, {"durability": "none"}), "e").start_logging()
+    run.log_table("long", {"row": list(range(2000))})
+    run.complete()
+    named = ("--url", url, "metrics", "e/1", "long")
+    printed = bare(*named, width=80)
+    assert printed.lines[1:-1] == [f"{row:>4}" for row in range(1980, 2000)]
+    assert printed.lines[-1] == "the last 20 of 2,000 rows; --limit 0 shows all"
+    assert len(bare(*named, "--limit", "0", width=80).lines) == 1 + 2000
+    assert bare(*named, "--limit", "2").lines == [" row", "1998", "1999"]
+    assert len(bare(*named).lines) == 1 + 2000
+    (row,) = documents(bare(*named, "--json").out)
+    assert len(row["value"]["row"]) == 2000
+
+
+def test_of_a_wide_table_whole_columns_are_shown(bare: Call, tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+    run = Experiment(Workspace(url, {"durability": "none"}), "e").start_logging()
+    run.log_table("wide", {f"a_long_column_{n}": [n] for n in range(10, 50)})
+    run.complete()
+    printed = bare("--url", url, "metrics", "e/1", "wide", width=80)
+    assert printed.lines[0].split() == [f"a_long_column_{n}" for n in (10, 11, 12, 13)]
+    assert printed.lines[1].split() == ["10", "11", "12", "13"]
+    assert printed.lines[2:] == ["and 36 more columns: --csv shows all"]
 
 
 def test_metrics_of_descendants(cli: Call) -> None:
