@@ -36,6 +36,7 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
     ),
     runs: (
         "objrun runs digits --where \"status = 'Failed' OR metrics.loss.last > 2\"",
+        "objrun runs --where \"started > now() - interval '1 day'\"",
         "objrun runs --columns params.lr,metrics.accuracy.max --limit 10",
         "objrun runs --all --columns 'params.*,metrics.*.last' --csv > runs.csv",
         "objrun runs --watch",

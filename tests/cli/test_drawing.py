@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import math
+import time
 
+import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from objrun import clock
 from objrun.cli.layout import GAP, Column, fit, make_table
 from objrun.cli.sparkline import BLOCKS, DOWN, NAN, PLAIN, UP, sparkline
-from objrun.cli.where import parse_where, quote_names
+from objrun.cli.where import in_utc, parse_where, quote_names
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 ANY = st.floats()
@@ -113,6 +117,26 @@ def test_dotted_names_are_columns(part: str, pieces: list[str]) -> None:
     name = ".".join([part, *pieces])
     assert parse_where(f"{name} < 1 AND number=2").meta.root_names() == [name, "number"]
     assert parse_where(f'"{name}" < 1').meta.root_names() == [name]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])
+def test_now_is_utc_wherever_the_shell_is(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        started = pl.DataFrame({"started": [clock.now()]})
+        within = parse_where("started BETWEEN now() - interval '1 minute' AND now()")
+        assert started.filter(within).height == 1
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@pytest.mark.parametrize(
+    "text", ["tags.started = '2026'", "status = 'started > now()'", "\"params.ended\" = 'x'"]
+)
+def test_only_times_are_taken_for_times(text: str) -> None:
+    assert in_utc(text) == text
 
 
 @given(st.text(max_size=40))

@@ -65,6 +65,7 @@ def test_names_that_are_not_there(cli: Call, arguments: list[str], told: str) ->
     [
         (["runs", "--where", "status = "], "is no condition"),
         (["runs", "--where", ""], "is no condition"),
+        (["runs", "--where", "started > 'yesterday'"], "'yesterday' is no time: write"),
         (["runs", "--where", "foo(1)"], "unsupported function 'foo'"),
         (["runs", "--where", "number = 1; DROP TABLE runs"], "is no condition"),
         (["runs", "--where", "number IN (SELECT 1)"], "no SELECT"),
