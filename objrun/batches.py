@@ -79,14 +79,24 @@ def _array(given: Any, what: str) -> pa.Array:
     if isinstance(given, Mapping | AbstractSet):
         message = f"{what} are a {type(given).__name__}: an array or a sequence is wanted"
         raise UserErrorException(message)
-    # The caller may fill the memory of a numpy array anew before its points are stored.
-    shares = hasattr(given, "__array__") and hasattr(given, "copy")
     try:
-        made = given if isinstance(given, pa.Array) else pa.array(given.copy() if shares else given)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        made = given if isinstance(given, pa.Array) else pa.array(_own(given))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, RuntimeError) as error:
         message = f"{what} are no array of one dimension: {error}"
         raise UserErrorException(message) from None
     return made.combine_chunks() if isinstance(made, pa.ChunkedArray) else made
+
+
+def _own(given: Any) -> Any:
+    """Return a copy of what has memory: the caller may fill it anew before its points are stored.
+
+    A tensor becomes the array of numpy that it offers, and says itself why it cannot.
+    """
+    if not hasattr(given, "__array__"):
+        return given
+    if hasattr(given, "copy"):
+        return given.copy()
+    return given if hasattr(given, "__arrow_c_stream__") else given.__array__().copy()
 
 
 def _exact(numbers: pa.Array, type_: pa.DataType, what: str) -> pa.Array:

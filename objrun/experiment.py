@@ -317,7 +317,7 @@ class Experiment:
         """
         return Run.list(self, type, tags, properties, status, include_children, where)
 
-    def runs(self, columns: Sequence[str] = ()) -> pl.LazyFrame:
+    def runs(self, columns: Sequence[str] | str = ()) -> pl.LazyFrame:
         """Return all runs, children too, as a LazyFrame, newest first.
 
         Columns: `objrun.query.runs.SCHEMA`, and by name those asked for: `tags.<key>`,

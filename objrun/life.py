@@ -19,8 +19,8 @@ from objrun.format.states import TERMINAL
 from objrun.logs import logger
 from objrun.metrics import RunMetrics
 from objrun.protocol.endings import EXIT_PATIENCE, sigterm_held, unwind_on_sigterm
+from objrun.protocol.limits import FLUSH_PATIENCE
 from objrun.protocol.updates import SetStatus
-from objrun.protocol.writer import FLUSH_PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

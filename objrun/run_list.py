@@ -108,7 +108,10 @@ def _chosen(
 
 
 def history(chain: Chain[RunState]) -> list[dict[str, Any]]:
-    """Return every version of a chain, oldest first: its number, time, operations and status."""
+    """Return every version of a chain, oldest first: its number, time, operations and status.
+
+    What a run began with is told as operations of its first version.
+    """
     store, scheme = chain.store, chain.scheme
     names = [scheme.key(number) for number in range(1, chain.head.version)]
     versions: list[Version[RunState]] = []
@@ -121,11 +124,20 @@ def history(chain: Chain[RunState]) -> list[dict[str, Any]]:
         {
             "version": version.version,
             "time": version.written,
-            "ops": [dict(op) for op in version.ops],
+            "ops": [*(dict(op) for op in version.ops), *_beginning(version)],
             "status": version.state.status if version.state else None,
         }
         for version in [*versions, chain.head]
     ]
+
+
+def _beginning(version: Version[RunState]) -> list[dict[str, Any]]:
+    state = version.state
+    if version.version > 1 or state is None:
+        return []
+    tags, properties = dict(state.tags), dict(state.properties)
+    ops = [{"op": "set_tags", "tags": tags}] if tags else []
+    return [*ops, {"op": "add_properties", "properties": properties}] if properties else ops
 
 
 def html_table(states: Iterable[RunState]) -> str:

@@ -196,7 +196,7 @@ class Workspace:
 
         return Run.get(self, check_run_id(run_id))
 
-    def runs(self, columns: Sequence[str] = ()) -> pl.LazyFrame:
+    def runs(self, columns: Sequence[str] | str = ()) -> pl.LazyFrame:
         """Return all runs of all experiments as a frame; see `Experiment.runs`."""
         from objrun.query.listing import all_runs
 

@@ -29,6 +29,19 @@ from objrun.logs import logger
 from objrun.protocol import endings
 from objrun.protocol.buffer import Buffer
 from objrun.protocol.crew import FLUSHERS
+from objrun.protocol.limits import (
+    CLOSED_BYTES,
+    CLOSED_ROWS,
+    CLOSED_SECONDS,
+    FIRST_FLUSH,
+    FLUSH_PATIENCE,
+    MANY_PIECES,
+    MAX_BYTES,
+    MAX_ROWS,
+    MAX_WAITING,
+    MAX_WAITING_BYTES,
+    SLOWEST_FLUSH,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,40 +51,6 @@ if TYPE_CHECKING:
     class Target(Put, Delete, Protocol):
         """A store that a writer puts to and deletes from."""
 
-
-CLOSED_ROWS: Final = 65_536
-"""Rows from which on a segment is closed: no later flush repeats it."""
-
-CLOSED_BYTES: Final = 1_000_000
-"""Bytes from which on a segment is closed."""
-
-CLOSED_SECONDS: Final = 300.0
-"""Age from which on a segment is closed."""
-
-MAX_ROWS: Final = 1_048_576
-"""Rows of one segment at most."""
-
-MAX_BYTES: Final = 64_000_000
-"""Bytes of memory that the rows of one segment take at most, where one row does not take more."""
-
-MAX_WAITING: Final = 4_000_000
-"""Points kept in memory, at 24 to 40 bytes, while the store fails; newer ones are dropped, counted
-and reported."""
-
-MAX_WAITING_BYTES: Final = 256_000_000
-"""Bytes of batches, texts and tables kept in memory while the store fails; likewise."""
-
-FLUSH_PATIENCE: Final = 300.0
-"""Seconds that `flush` waits unless told otherwise."""
-
-FIRST_FLUSH: Final = 1.0
-"""Seconds from the first point to the first flush; each later wait doubles."""
-
-SLOWEST_FLUSH: Final = 60.0
-"""Seconds between flushes at most."""
-
-MANY_PIECES: Final = 16
-"""Pieces of what is frozen from which on they are joined: each costs as much as many points."""
 
 _FASTEST_LOOK: Final = 0.01
 _SLOWEST_LOOK: Final = 1.0

@@ -69,12 +69,12 @@ def frame_of(
 
 
 def all_runs(
-    store: Store, experiments: Iterable[str], known: Known, columns: Sequence[str]
+    store: Store, experiments: Iterable[str], known: Known, columns: Sequence[str] | str
 ) -> pl.DataFrame:
-    """Return the runs of many experiments as one frame, newest first."""
+    """Return the runs of many experiments as one frame, newest first; one column may be a text."""
     wanted = {experiment: known.setdefault(experiment, {}) for experiment in experiments}
     versions = _live_runs(store, wanted, lambda _: True)
-    return frame_of(store, versions, columns)
+    return frame_of(store, versions, [columns] if isinstance(columns, str) else columns)
 
 
 def ids_in_order(

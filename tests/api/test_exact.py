@@ -253,6 +253,19 @@ class Tensor:
     def item(self) -> Any:
         return self._held.item()
 
+    def __array__(self) -> Any:
+        return self._held
+
+
+def test_a_batch_may_be_a_tensor() -> None:
+    run = start()
+    held = np.array([0.5, 0.25])
+    tensor = Tensor(held)
+    tensor._held = held  # noqa: SLF001 - its own memory, as a tensor of torch shares it
+    run.log_batch("x", tensor, steps=Tensor([1, 2]))
+    held[:] = 9.0
+    assert run.get_metrics() == {"x": [0.5, 0.25]}
+
 
 SINGLES: dict[str, tuple[Any, Any]] = {
     "float": (np.array([0.5]), 0.5),

@@ -390,6 +390,18 @@ def test_history_is_what_was_done(run: Run) -> None:
     assert stored(run).history() == history
 
 
+def test_history_tells_what_a_run_began_with(experiment: Experiment) -> None:
+    run = experiment.start_logging(tags={"stage": "first"}, properties={"data": "v3"})
+    run.tag("stage", "second")
+    ops = [op for entry in run.history() for op in entry["ops"]]
+    assert [op["tags"] for op in ops if op["op"] == "set_tags"] == [
+        {"stage": "first"},
+        {"stage": "second"},
+    ]
+    (properties,) = (op["properties"] for op in ops if op["op"] == "add_properties")
+    assert properties["data"] == "v3"
+
+
 def test_a_run_starts_where_the_folder_is_gone(
     experiment: Experiment, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from objrun.protocol import writer as module
 from objrun.protocol.buffer import Buffer
 from objrun.protocol.columns import Cell
 from objrun.protocol.crew import Crew
+from objrun.protocol.limits import MANY_PIECES
 from objrun.protocol.writer import Writer
 from objrun.storage import connect
 from objrun.storage.wrappers import CountingStore, Fault, FaultyStore
@@ -386,7 +387,7 @@ def test_many_small_flushes_are_joined(store: Store, monkeypatch: pytest.MonkeyP
         log(writer, value)
         writer.flush()
     writer.close()
-    assert max(pieces) <= module.MANY_PIECES
+    assert max(pieces) <= MANY_PIECES
     assert list(counted(store).values()) == [[*range(100)]]
 
 

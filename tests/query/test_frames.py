@@ -85,6 +85,7 @@ def test_columns_by_name_have_a_type(swept: Experiment, column: str) -> None:
     frame = swept.runs([column])
     assert frame.collect_schema() == {**runs.SCHEMA, column: TYPES[column]}
     assert frame.collect().height == 4
+    assert swept.runs(column).collect_schema() == frame.collect_schema()
 
 
 def test_columns_by_name_hold_the_values(swept: Experiment) -> None:
