@@ -78,7 +78,7 @@ Columns = Annotated[
         "--columns",
         metavar="NAME,...",
         help="Further columns: params.lr, metrics.acc.max, tags.KEY; * as in params.* stands for "
-        "all. Without, a table has those that most runs have.",
+        "all, metrics.* for the last values. Without, a table has those that most runs have.",
         rich_help_panel=OUTPUT,
         show_default=False,
     ),

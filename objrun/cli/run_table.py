@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.text import Text
 
 from objrun.cli.layout import Column
+from objrun.cli.names import PARTS, expanded, is_column, near
 from objrun.cli.remember import SegmentsOf
 from objrun.cli.style import age, one_line, short, span, status_text, tag_text
-from objrun.errors import ObjrunWarning
+from objrun.errors import ObjrunWarning, UserErrorException
 
 if TYPE_CHECKING:
     import polars as pl
@@ -79,9 +79,11 @@ def find_runs(store: Store, known: Known, query: Query) -> Listing:
         for version in live_runs(store, name, known(name), query.passes)
     ]
     where = query.where
+    roots = [] if where is None else where.meta.root_names()
+    _check_names(store, versions, [*roots, *(query.columns or ())])
     frame = runs_frame(versions) if where is None else filtered(store, versions, where)
     if where is not None and not frame.height:
-        _tell_unknown(store, versions, where.meta.root_names())
+        _tell_unknown(store, versions, roots)
     kept = frame.head(query.limit) if query.limit else frame
     of_id = {version.state.run_id: version for version in versions if version.state}
     shown = [of_id[run_id] for run_id in kept["run_id"]]
@@ -90,10 +92,26 @@ def find_runs(store: Store, known: Known, query: Query) -> Listing:
     needs_metrics = asked is None or any(map(_is_metric, asked))
     summaries = _summaries(store, states if needs_metrics else [])
     there = _names(states, summaries["name"].to_list())
-    names = _common(there, states) if asked is None else _expanded(asked, there)
+    names = _common(there, states) if asked is None else expanded(asked, there)
     full = with_columns(runs_frame(shown), names, shown, summaries)
     cells = {name: _cells(name, states, full) for name in names}
     return Listing(states, cells, asked is None, frame.height)
+
+
+def _check_names(store: Store, versions: Sequence[Version[RunState]], names: Sequence[str]) -> None:
+    """Raise UserErrorException for a name that no column can have and that is like another one."""
+    for name in names:
+        if not is_column(name) and (meant := _meant(store, versions, name)):
+            message = f"there is no column {name!r}; perhaps {meant}"
+            raise UserErrorException(message)
+
+
+def _meant(store: Store, versions: Sequence[Version[RunState]], name: str) -> str:
+    from objrun.query.runs import SCHEMA
+
+    states = [version.state for version in versions if version.state]
+    there = _names(states, _summaries(store, states)["name"].to_list())
+    return " or ".join(near(name, [*SCHEMA, *there]))
 
 
 def _tell_unknown(
@@ -108,7 +126,9 @@ def _tell_unknown(
     frame = frame_of(store, versions, names)
     for name in dict.fromkeys(names):
         if "." in name and frame[name].null_count() == frame.height > 0:
-            warnings.warn(f"no run has {name}", ObjrunWarning, stacklevel=2)
+            meant = _meant(store, versions, name)
+            told = f"no run has {name}" + (f"; perhaps {meant}" if meant else "")
+            warnings.warn(told, ObjrunWarning, stacklevel=2)
 
 
 def _summaries(store: Store, states: Sequence[RunState]) -> pl.DataFrame:
@@ -125,7 +145,7 @@ def _summaries(store: Store, states: Sequence[RunState]) -> pl.DataFrame:
 def _names(states: Sequence[RunState], metrics: Iterable[str]) -> dict[str, int]:
     """Return every column by name that there is, with the number of runs that have it."""
     found = Counter(f"metrics.{name}.last" for name in metrics)
-    for part in ("params", "tags", "properties"):
+    for part in PARTS:
         found.update(f"{part}.{key}" for state in states for key in getattr(state, part))
     return dict(found)
 
@@ -150,27 +170,10 @@ def _common(there: Mapping[str, int], states: Sequence[RunState]) -> list[str]:
     return both + metrics[len(params) :] + params[len(metrics) :]
 
 
-def _expanded(asked: Iterable[str], there: Mapping[str, int]) -> list[str]:
-    names: list[str] = []
-    for name in asked:
-        part, _, rest = name.partition(".")
-        if "*" not in rest:
-            names.append(name)
-            continue
-        # `metrics.*.max`: the pattern is of the name, the end is what is wanted of it.
-        pattern, _, end = rest.rpartition(".") if part == "metrics" else (rest, "", "")
-        ends = f".{end}" if end else ""
-        for known in there:
-            bare = known.removeprefix(f"{part}.").removesuffix(".last" if end else "")
-            if known.startswith(f"{part}.") and fnmatch.fnmatchcase(bare, pattern or rest):
-                names.append(f"{part}.{bare}{ends}")
-    return list(dict.fromkeys(names))
-
-
 def _cells(name: str, states: Sequence[RunState], frame: pl.DataFrame) -> list[Any]:
     """Return a column; what stands in the states comes from there, where types are exact."""
     part, _, key = name.partition(".")
-    if part in ("params", "tags", "properties") and key:
+    if part in PARTS and key:
         return [getattr(state, part).get(key) for state in states]
     return frame[name].to_list()
 

@@ -115,6 +115,13 @@ def test_csv_has_all_that_a_pattern_names(cli: Call) -> None:
     assert json.loads(rows[4]["tags"]) == {"model": "cnn", "best": None}
 
 
+@pytest.mark.parametrize("pattern", ["metrics.*", "metrics.*.last"])
+def test_all_metrics_are_those_with_their_last_values(cli: Call, pattern: str) -> None:
+    printed = cli("runs", "digits", "--all", "--csv", "--columns", pattern)
+    titles = printed.lines[0].split(",")[11:]
+    assert set(titles) == {f"metrics.{m}.last" for m in ("loss", "accuracy", "top", "count")}
+
+
 def test_a_pipe_gets_everything_in_full(cli: Call) -> None:
     printed = cli("runs", "digits")
     titles = printed.lines[0].split()
@@ -189,7 +196,7 @@ def test_a_store_without_runs(bare: Call, tmp_path: Path) -> None:
 
 def test_names_that_no_run_has_are_told(cli: Call) -> None:
     printed = cli("runs", "--where", "metrics.los.last < 1 AND params.lr > 0", "--json")
-    assert printed == (0, "", "warning: no run has metrics.los.last\n")
+    assert printed == (0, "", "warning: no run has metrics.los.last; perhaps metrics.loss.last\n")
 
 
 def test_options_of_the_store_come_before_or_after(bare: Call, place: Path) -> None:
