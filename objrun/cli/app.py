@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 import objrun
 from objrun.cli.children import children
@@ -51,8 +52,36 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
     history: ("objrun history digits/3", "objrun history digits/3 --json"),
 }
 
+OTHERWISE: Final = {
+    "compare": "runs",
+    "describe": "show",
+    "experiments": "runs",
+    "get": "show",
+    "info": "show",
+    "list": "runs",
+    "log": "history",
+    "ls": "runs",
+    "ps": "runs",
+    "tree": "children",
+    "watch": "runs --watch",
+}
+"""What other tools call a command, and what it is called here."""
+
+
+class Commands(TyperGroup):
+    """The commands; one that there is not is told what it is called here."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command of a name."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None and not ctx.resilient_parsing and cmd_name in OTHERWISE:
+            ctx.fail(f"No such command {cmd_name!r}; it is `objrun {OTHERWISE[cmd_name]}`.")
+        return found
+
+
 app = typer.Typer(
     name="objrun",
+    cls=Commands,
     help=HELP,
     epilog=EPILOG,
     no_args_is_help=True,

@@ -2,9 +2,9 @@
 
 | code | meaning |
 |---|---|
-| 0 | done |
+| 0 | done; also Ctrl-C in `runs --watch`, which is how that ends |
 | 1 | the store or what is stored has an error; the message says which. Or nobody reads our output |
-| 2 | the command was given something it cannot use |
+| 2 | the command was given something it cannot use: an option, a name, a URL |
 | 3 | there is no such store, experiment, run or metric |
 | 130 | Ctrl-C |
 """
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from objrun.cli.app import app
 from objrun.errors import (
     BucketNotFoundError,
+    InvalidURLError,
     NotAStoreError,
     ObjrunError,
     ObjrunWarning,
@@ -90,7 +91,7 @@ def code_of(error: ObjrunError) -> int:
     """
     if isinstance(error, ServiceException | NotAStoreError | BucketNotFoundError):
         return NOT_FOUND
-    return WRONG_USE if isinstance(error, UserErrorException) else FAILED
+    return WRONG_USE if isinstance(error, UserErrorException | InvalidURLError) else FAILED
 
 
 def _tell(error: ObjrunError) -> int:

@@ -71,7 +71,10 @@ def _by_number(workspace: Workspace, text: str) -> Run:
     try:
         claim = decode_number(key, insist(lambda: workspace.reading().get(key)))
     except NotFoundError:
-        message = f"experiment {experiment.name!r} has no run number {int(digits)}"
+        message = (
+            f"experiment {experiment.name!r} has no run number {int(digits)}; "
+            "numbers may have gaps where runs start at the same time"
+        )
         raise RunNotFoundError(message) from None
     return workspace.get_run(claim.run_id)
 

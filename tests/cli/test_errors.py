@@ -36,6 +36,7 @@ def test_a_run_that_is_not_there(cli: Call, command: str, run: str) -> None:
     assert printed.err.startswith("error: ")
     assert run.partition("/")[0] in printed.err or "number 99" in printed.err
     assert len(printed.err.splitlines()) == 1
+    assert ("numbers may have gaps" in printed.err) == (run == "digits/99")
 
 
 @pytest.mark.parametrize("run", ["../x", "digits/0", "digits/x", "a b", "", "/", "x" * 1000])
@@ -89,6 +90,8 @@ def test_names_that_are_not_there(cli: Call, arguments: list[str], told: str) ->
         (["--json", "demo"], "does not print JSON"),
         (["demo", "--children", "0"], "--children"),
         (["nope"], "nope"),
+        (["list"], "No such command 'list'; it is `objrun runs`."),
+        (["metric"], "'metrics'"),
         (["show"], "RUN"),
     ],
 )
@@ -126,7 +129,7 @@ def test_urls_that_cannot_be(
     file = tmp_path / "file"
     file.touch()
     printed = bare("runs", "--url", url.format(place=place, file=file), *option)
-    assert (printed.code, printed.out) == (1, "")
+    assert (printed.code, printed.out) == (2, "")
     assert told in printed.err
 
 
