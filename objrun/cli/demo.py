@@ -18,6 +18,7 @@ from objrun.cli.curves import check_extra, print_curves
 from objrun.cli.layout import Column, print_table
 from objrun.cli.options import StorageOptions, Url, open_workspace
 from objrun.cli.output import new_console
+from objrun.cli.program import program
 from objrun.cli.run_table import Query, find_runs, run_columns, title_of
 from objrun.cli.show import metric_rows
 from objrun.cli.sparkline import sparkline
@@ -70,11 +71,11 @@ def demo(
             )
     else:
         parent = sweep(workspace, children=children, epochs=epochs)
-    _print_runs(console, parent)
-    points = parent.metrics(recursive=True).collect()
-    _print_metrics(console, parent, points)
-    _print_best(console, parent)
     named = "" if place == os.environ.get("OBJRUN_URL") else f" --url {shlex.quote(place)}"
+    _print_runs(console, parent, named)
+    points = parent.metrics(recursive=True).collect()
+    _print_metrics(console, parent, points, named)
+    _print_best(console, parent)
     _print_next(console, parent, named)
 
 
@@ -96,7 +97,7 @@ def _family(parent: Run) -> list[Run]:
     return [parent, *sorted(parent.get_children(), key=lambda run: run.number)]
 
 
-def _print_runs(console: Console, parent: Run) -> None:
+def _print_runs(console: Console, parent: Run, named: str) -> None:
     workspace = parent.experiment.workspace
     query = Query(
         [parent.experiment.name],
@@ -104,11 +105,11 @@ def _print_runs(console: Console, parent: Run) -> None:
         columns=["params.model", "params.hidden", "params.lr", "metrics.accuracy.max"],
     )
     listing = find_runs(workspace.reading(), workspace.known_runs, query)
-    _title(console, "runs", f"objrun runs {EXPERIMENT} --all")
+    _title(console, "runs", f"runs {EXPERIMENT} --all{named}")
     print_table(console, run_columns(listing, clock.now(), terminal=console.is_terminal))
 
 
-def _print_metrics(console: Console, parent: Run, points: pl.DataFrame) -> None:
+def _print_metrics(console: Console, parent: Run, points: pl.DataFrame, named: str) -> None:
     """Print a line a run and metric, and the curves of the accuracy."""
     family = {run.id: run for run in _family(parent)}
     parts = {part["run_id"][0]: part for part in points.partition_by("run_id")}
@@ -124,7 +125,7 @@ def _print_metrics(console: Console, parent: Run, points: pl.DataFrame) -> None:
     def cells(key: str) -> list[str]:
         return [short(row[key], 4) for row in rows]
 
-    _title(console, "metrics", f"objrun metrics {EXPERIMENT}/{parent.number} --recursive")
+    _title(console, "metrics", f"metrics {EXPERIMENT}/{parent.number} --recursive{named}")
     columns = [
         Column("#", [str(row["run"].number) for row in rows], right=True, least=6),
         Column("run", [title_of(row["run"].state) for row in rows]),
@@ -172,15 +173,16 @@ def _print_next(console: Console, parent: Run, named: str) -> None:
     worth = math.floor(parent.get_metrics("best_accuracy")["best_accuracy"] * 100) / 100
     _title(console, "try next", "")
     for command in (
-        f"objrun runs --all{named} --where 'metrics.accuracy.max >= {worth:g}'",
-        f"objrun show {child}{named}",
-        f"objrun metrics {child} confusion{named}",
-        f"objrun children {top}{named}",
-        f"objrun history {child}{named}",
+        f"runs --all{named} --where 'metrics.accuracy.max >= {worth:g}'",
+        f"show {child}{named}",
+        f"metrics {child} confusion{named}",
+        f"children {top}{named}",
+        f"history {child}{named}",
     ):
-        console.print(f"  {command}", soft_wrap=True)
+        console.print(f"  {program()} {command}", soft_wrap=True)
 
 
 def _title(console: Console, title: str, command: str) -> None:
     console.print()
-    console.print(Text.assemble((title, "bold"), (f"   {command}" if command else "", "dim")))
+    told = (f"   {program()} {command}" if command else "", "dim")
+    console.print(Text.assemble((title, "bold"), told), soft_wrap=True)

@@ -19,6 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun.cli.app import app
+from objrun.cli.program import program
 from objrun.errors import (
     BucketNotFoundError,
     InvalidURLError,
@@ -41,7 +42,7 @@ TRACEBACK: Final = "OBJRUN_TRACEBACK"
 """The environment variable that shows where an error came from."""
 
 _HINTS: Final[dict[type[ObjrunError], str]] = {
-    NotAStoreError: "--url or OBJRUN_URL names another place; `objrun demo` makes a store.",
+    NotAStoreError: "--url or OBJRUN_URL names another place; `{program} demo` makes a store.",
 }
 
 
@@ -98,7 +99,7 @@ def _tell(error: ObjrunError) -> int:
     if os.environ.get(TRACEBACK):
         traceback.print_exc()
     else:
-        _error(error.message, _HINTS.get(type(error), ""))
+        _error(error.message, _HINTS.get(type(error), "").format(program=program()))
     return code_of(error)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from objrun import Experiment, Workspace
 from objrun.cli import curves
+from objrun.cli.program import program
 from objrun.demo.sweep import ChildFailedError, sweep
 
 if TYPE_CHECKING:
@@ -77,13 +78,38 @@ def test_the_commands_it_names_work(demo: tuple[Path, str], bare: Call) -> None:
     import shlex
 
     folder, out = demo
-    named = [line.strip() for line in out.splitlines() if line.startswith("  objrun ")]
-    assert len(named) == 5
-    for command in named:
-        words = shlex.split(command)[1:]
+    named = [line for line in out.splitlines() if "--url ./demo-store" in line]
+    assert len(named) == 7
+    assert [line.split()[0] for line in named[:2]] == ["runs", "metrics"]
+    begins = named[-1].partition(" history ")[0].strip()
+    assert all(begins in line for line in named)
+    for line in named:
+        words = shlex.split(line.partition(begins)[2])
         printed = bare(*[str(folder) if word == "./demo-store" else word for word in words])
-        assert (printed.code, printed.err) == (0, ""), command
+        assert (printed.code, printed.err) == (0, ""), line
         assert len(printed.lines) > 1
+
+
+def test_a_program_that_is_not_on_path_is_named_as_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "bin" / "objrun"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    monkeypatch.setenv("PATH", str(script.parent))
+    assert program() == "objrun"
+    monkeypatch.setenv("PATH", "")
+    assert program() == "bin/objrun"
+    monkeypatch.chdir(script.parent)
+    assert program() == "./objrun"
+    monkeypatch.chdir("/")
+    monkeypatch.setattr(sys, "argv", ["objrun/cli/__main__.py"])
+    words = program().split()
+    assert words[1:] == ["-m", "objrun.cli"]
+    assert subprocess.run([*words, "--version"], check=False).returncode == 0
 
 
 CHILD = r"""
