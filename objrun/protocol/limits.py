@@ -13,6 +13,9 @@ CLOSED_BYTES: Final = 1_000_000
 CLOSED_SECONDS: Final = 300.0
 """Age from which on a segment is closed."""
 
+MANY_ROWS: Final = 262_144
+"""Points from which on they are flushed before it is time."""
+
 MAX_ROWS: Final = 1_048_576
 """Rows of one segment at most."""
 

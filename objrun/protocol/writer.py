@@ -36,6 +36,7 @@ from objrun.protocol.limits import (
     FIRST_FLUSH,
     FLUSH_PATIENCE,
     MANY_PIECES,
+    MANY_ROWS,
     MAX_BYTES,
     MAX_ROWS,
     MAX_WAITING,
@@ -232,7 +233,7 @@ class Writer:
             # Logging does not count points, so whoever flushes looks often while many come.
             fastest = _FASTEST_LOOK + _LOOK_AT_A_METRIC * self.buffer.metrics()
             look = fastest if points > CLOSED_ROWS // 64 else min(2 * look, _SLOWEST_LOOK)
-            full = self._hurried or points >= CLOSED_ROWS
+            full = self._hurried or points >= MANY_ROWS
             now = clock.monotonic()
             if (full or now >= due or asked > self._done) and self._try_to_drain(stop):
                 with self._turn:
