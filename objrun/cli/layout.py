@@ -84,6 +84,23 @@ def in_full(columns: Sequence[Column], width: int) -> Sequence[Column]:
     return columns
 
 
+def readable(columns: Sequence[Column], always: int, width: int) -> Sequence[Column]:
+    """Return the columns without the last ones that would cut others below their `least`.
+
+    The first `always` are kept, and one more.
+
+    >>> wide = [Column(f"column {n}", [], least=8) for n in range(9)]
+    >>> len(readable(wide, 1, 40)), len(readable(wide, 5, 40)), len(readable(wide, 1, 200))
+    (4, 6, 9)
+    """
+    used = 0
+    for count, column in enumerate(columns):
+        used += 0 if column.rank else min(column.natural, column.least) + GAP
+        if count > always and used - GAP > width:
+            return columns[:count]
+    return columns
+
+
 def make_table(columns: Sequence[Column], width: int | None) -> Table:
     """Return a table that fits into `width` cells, or with `None` one of everything in full."""
     shown = [(c, c.natural) for c in columns] if width is None else fit(columns, width)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -111,7 +112,9 @@ def _meant(store: Store, versions: Sequence[Version[RunState]], name: str) -> st
 
     states = [version.state for version in versions if version.state]
     there = _names(states, _summaries(store, states)["name"].to_list())
-    return " or ".join(near(name, [*SCHEMA, *there]))
+    meant = near(name, [*SCHEMA, *there])
+    plain = all(re.fullmatch(r"[\w.]+", column) for column in meant)
+    return " or ".join(meant) + ("" if plain else ", in a condition in double quotes")
 
 
 def _tell_unknown(

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from objrun import clock
 from objrun.cli.find import find_experiment
-from objrun.cli.layout import make_table, print_table
+from objrun.cli.layout import make_table, print_table, readable
 from objrun.cli.options import Csv, Json, StorageOptions, Url, one_format, open_workspace
 from objrun.cli.output import new_console, print_csv, print_lines
 from objrun.cli.remember import RememberingStore
@@ -139,10 +139,16 @@ def passes(
 
 def _print(console: Console, workspace: Workspace, listing: Listing) -> None:
     terminal = console.is_terminal
+    columns = run_columns(listing, clock.now(), terminal=terminal)
+    always = len(columns) - len(listing.columns)
+    shown = readable(columns, always, console.width) if terminal else columns
     if listing.states or not terminal:
-        print_table(console, run_columns(listing, clock.now(), terminal=terminal))
+        print_table(console, shown)
     if not terminal:
         return
+    if listing.states and len(shown) < len(columns):
+        told = f"and {len(columns) - len(shown)} more columns: --csv shows all"
+        console.print(told, style="dim")
     for note in _notes(workspace, listing):
         console.print(note, style="dim")
 

@@ -38,7 +38,10 @@ def show(
     url: Url = None,
     option: StorageOptions = None,
 ) -> None:
-    """Show one run: what is noted of it, and its metrics."""
+    """Show one run: what is noted of it, and its metrics.
+
+    One run is no table, so there is no --csv; `objrun metrics RUN --csv` prints its values.
+    """
     found = find_run(open_workspace(url, option), run)
     if as_json:
         print_document(_document(found))

@@ -161,6 +161,21 @@ def test_named_columns_are_shown_also_where_room_is_short(cli: Call) -> None:
     assert "started" not in printed.lines[0]
 
 
+def test_more_columns_than_can_be_read_are_counted(bare: Call, tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+    run = Experiment(Workspace(url, {"durability": "none"}), "e").start_logging()
+    run.log_params({f"a_long_name_{n}": n for n in range(10, 50)})
+    run.log("val/loss", 1.0)
+    run.flush()
+    printed = bare("runs", "--url", url, "--columns", "params.*", width=80)
+    titles = printed.lines[0].split()
+    assert titles[:4] == ["#", "name", "id", "status"]
+    assert all(title.startswith("a_long") for title in titles[4:])
+    assert printed.lines[2:] == [f"and {44 - len(titles)} more columns: --csv shows all"]
+    told = bare("runs", "--url", url, "--where", "metrics.val.loss.last > 0").err
+    assert "perhaps metrics.val/loss.last, in a condition in double quotes" in told
+
+
 def test_statuses_are_coloured_at_a_terminal_only(
     place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
