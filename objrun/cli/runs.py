@@ -41,7 +41,6 @@ from objrun.cli.where import parse_where
 from objrun.format.states import STATUSES
 
 if TYPE_CHECKING:
-    import polars as pl
     from rich.console import Console, RenderableType
 
     from objrun.format.states import RunState
@@ -68,10 +67,12 @@ def runs(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
     machine = as_json or as_csv
     console = new_console()
     asked = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
+    if where is not None:
+        parse_where(where)  # refused here, before anything is read
     selection = Selection(
         experiment=experiment,
         passes=passes(status or [], tag or [], children=children),
-        where=parse_where(where) if where is not None else None,
+        where=where,
         columns=[] if machine and asked is None else asked,
         limit=limit,
     )
@@ -91,11 +92,14 @@ def runs(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
 
 @dataclass(frozen=True)
 class Selection:
-    """Which runs the options ask for; `limit` None: as many as the screen has room for."""
+    """Which runs the options ask for; `limit` None: as many as the screen has room for.
+
+    `where` stays text, because its `now()` is that of each reading.
+    """
 
     experiment: str | None
     passes: Callable[[RunState], bool]
-    where: pl.Expr | None
+    where: str | None
     columns: Sequence[str] | None
     limit: int | None
 
@@ -106,7 +110,8 @@ class Selection:
         else:
             names = [find_experiment(workspace, self.experiment).name]
         limit = screenful if self.limit is None else self.limit
-        query = Query(names, self.passes, self.where, self.columns, limit or None)
+        where = parse_where(self.where) if self.where is not None else None
+        query = Query(names, self.passes, where, self.columns, limit or None)
         return find_runs(store, workspace.known_runs, query)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from objrun import Experiment, Workspace
+from objrun import Experiment, Workspace, clock
 from objrun.cli.edge import execute
+from objrun.cli.runs import Selection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +68,16 @@ def test_all_experiments_are_listed(cli: Call) -> None:
 )
 def test_runs_are_selected(cli: Call, options: list[str], wanted: list[int]) -> None:
     assert numbers(cli("runs", "digits", "--json", *options)) == wanted
+
+
+def test_now_is_that_of_each_reading(place: Path) -> None:
+    workspace = Workspace(place)
+    soon = clock.now() + timedelta(milliseconds=50)
+    where = f"number = 1 AND now() > timestamp '{soon:%Y-%m-%d %H:%M:%S.%f}'"
+    selection = Selection("digits", lambda _: True, where, columns=[], limit=None)
+    while clock.now() <= soon:
+        clock.sleep(0.01)
+    assert selection.find(workspace, workspace.reading(), 0).total == 1
 
 
 def test_json_is_exact(cli: Call) -> None:
