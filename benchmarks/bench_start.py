@@ -46,6 +46,6 @@ def test_cold_start(compare: Compare, folder: Path, durability: str) -> None:
         python(BARE),
         bar="1.5x",
         items=1,
-        unit="process",
+        unit="start",
         rounds=15,
     )
