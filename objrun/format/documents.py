@@ -34,12 +34,20 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-def _bytes(document: Mapping[str, Any]) -> bytes:
+def document_bytes(document: Mapping[str, Any]) -> bytes:
+    """Return the deterministic bytes of a document.
+
+    >>> document_bytes({"b": 1, "a": None})
+    b'{"a":null,"b":1}\\n'
+    """
     return orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
-def _open(key: str, data: bytes) -> Fields:
-    """Return the fields of the object in `data`, refusing what is no object or too new."""
+def open_document(key: str, data: bytes) -> Fields:
+    """Return the fields of the object in `data`.
+
+    Raises CorruptObjectError for what is no object, UnsupportedFormatError for what is too new.
+    """
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -56,14 +64,15 @@ def _open(key: str, data: bytes) -> Fields:
     return fields
 
 
-def _close(key: str, fields: Fields) -> None:
+def close_document(key: str, fields: Fields) -> None:
+    """Raise CorruptObjectError, naming `key`, where anything is wrong with `fields`."""
     if fields.problems:
         raise CorruptObjectError(key, fields.problems)
 
 
 def encode_header(header: Header) -> bytes:
     """Return the bytes of `objrun.json`."""
-    return _bytes(
+    return document_bytes(
         {
             **header.extra,
             "format": FORMAT,
@@ -79,7 +88,7 @@ def encode_header(header: Header) -> bytes:
 
 def decode_header(key: str, data: bytes) -> Header:
     """Return the header; CorruptObjectError or UnsupportedFormatError where it cannot be used."""
-    fields = _open(key, data)
+    fields = open_document(key, data)
     header = Header(
         store_id=fields.text("store_id"),
         created=fields.time("created"),
@@ -89,7 +98,7 @@ def decode_header(key: str, data: bytes) -> Header:
         features=fields.texts("features"),
         extra=fields.rest(),
     )
-    _close(key, fields)
+    close_document(key, fields)
     unknown = sorted(set(header.features) - FEATURES)
     if header.min_reader > FORMAT or unknown:
         needs = f"features {unknown}" if unknown else f"a reader of format {header.min_reader}"
@@ -100,7 +109,7 @@ def decode_header(key: str, data: bytes) -> Header:
 
 def encode_number(claim: NumberClaim) -> bytes:
     """Return the bytes of a claimed run number."""
-    return _bytes(
+    return document_bytes(
         {
             **claim.extra,
             "format": FORMAT,
@@ -113,7 +122,7 @@ def encode_number(claim: NumberClaim) -> bytes:
 
 def decode_number(key: str, data: bytes) -> NumberClaim:
     """Return a claimed run number; CorruptObjectError where it is damaged."""
-    fields = _open(key, data)
+    fields = open_document(key, data)
     claim = NumberClaim(
         number=fields.integer("number", least=1),
         run_id=fields.run_id("run_id"),
@@ -122,13 +131,13 @@ def decode_number(key: str, data: bytes) -> NumberClaim:
     )
     if parse_version(key) not in (None, claim.number):
         fields.note("number", "key_mismatch", f"number {claim.number} under another's key")
-    _close(key, fields)
+    close_document(key, fields)
     return claim
 
 
 def encode_property(prop: Property) -> bytes:
     """Return the bytes of a property."""
-    return _bytes(
+    return document_bytes(
         {
             **prop.extra,
             "format": FORMAT,
@@ -142,7 +151,7 @@ def encode_property(prop: Property) -> bytes:
 
 def decode_property(key: str, data: bytes) -> Property:
     """Return a property; CorruptObjectError where it is damaged."""
-    fields = _open(key, data)
+    fields = open_document(key, data)
     prop = Property(
         run_id=fields.run_id("run_id"),
         key=fields.text("key"),
@@ -152,7 +161,7 @@ def decode_property(key: str, data: bytes) -> Property:
     )
     if key.startswith("runs/") and key != run_property(prop.run_id, prop.key):
         fields.note("key", "key_mismatch", f"property {prop.key[:80]!r} under another's key")
-    _close(key, fields)
+    close_document(key, fields)
     return prop
 
 
@@ -177,7 +186,7 @@ def decode_run(key: str, data: bytes) -> Version[RunState]:
 
 
 def _encode_version(version: Version[S], state_fields: Callable[[S], dict[str, Any]]) -> bytes:
-    return _bytes(
+    return document_bytes(
         {
             "format": FORMAT,
             "version": version.version,
@@ -193,7 +202,7 @@ def _encode_version(version: Version[S], state_fields: Callable[[S], dict[str, A
 def _decode_version(
     key: str, data: bytes, read_state: Callable[[Fields], S], folder: Callable[[S], str]
 ) -> Version[S]:
-    fields = _open(key, data)
+    fields = open_document(key, data)
     state = fields.mapping("state")
     version = Version(
         version=fields.integer("version", least=1),
@@ -214,7 +223,7 @@ def _decode_version(
     whose = version.state if named is not None and not fields.problems else None
     if whose is not None and key.rpartition("/")[0] + "/" != folder(whose):
         fields.note("state", "key_mismatch", "the state of another under this key")
-    _close(key, fields)
+    close_document(key, fields)
     return version
 
 

@@ -29,6 +29,9 @@ OFFSET_DIGITS: Final = 12
 BUCKET_SIZE: Final = 1000
 """Run numbers in one folder below `numbers/`: one page of a listing."""
 
+TABLE_KINDS: Final = ("runs", "summary", "metrics", "coverage")
+"""Kinds of compacted tables."""
+
 BUCKET_DIGITS: Final = 5
 """Digits of the folder's name below `numbers/`."""
 
@@ -61,6 +64,18 @@ class Marker(NamedTuple):
 
     run: str
     version: int
+
+
+class TableKey(NamedTuple):
+    """What the name of a table says: its kind, and the checkpoint that it was based on (0: none).
+
+    >>> TableKey(3, "00ff00ff00ff00ff", "runs").base
+    3
+    """
+
+    base: int
+    nonce: str
+    kind: str
 
 
 def encode_name(name: str) -> str:
@@ -226,6 +241,45 @@ def checkpoints(experiment: str) -> str:
     'experiments/mnist/checkpoints/'
     """
     return f"{experiment_folder(experiment)}checkpoints/"
+
+
+def checkpoint(experiment: str, number: int) -> str:
+    """Return the key of one checkpoint.
+
+    >>> checkpoint("mnist", 1)
+    'experiments/mnist/checkpoints/00000001.json'
+    """
+    return f"{checkpoints(experiment)}{_version(number)}.json"
+
+
+def tables(experiment: str) -> str:
+    """Return the prefix of an experiment's compacted tables.
+
+    >>> tables("mnist")
+    'experiments/mnist/tables/'
+    """
+    return f"{experiment_folder(experiment)}tables/"
+
+
+def table(experiment: str, name: TableKey) -> str:
+    """Return the key of a compacted table.
+
+    >>> table("mnist", TableKey(3, "00ff00ff00ff00ff", "runs"))
+    'experiments/mnist/tables/00000003-00ff00ff00ff00ff-runs.parquet'
+    """
+    return f"{tables(experiment)}{_version(name.base)}-{name.nonce}-{name.kind}.parquet"
+
+
+def parse_table(key: str) -> TableKey | None:
+    """Return what a table's key or name says, None where it is not a table's.
+
+    >>> parse_table("experiments/mnist/tables/00000003-00ff00ff00ff00ff-runs.parquet")
+    TableKey(base=3, nonce='00ff00ff00ff00ff', kind='runs')
+    """
+    base, _, rest = key.rpartition("/")[2].removesuffix(".parquet").partition("-")
+    nonce, _, kind = rest.partition("-")
+    known = key.endswith(".parquet") and kind in TABLE_KINDS and nonce.isalnum()
+    return TableKey(int(base), nonce, kind) if known and _is_number(base, VERSION_DIGITS) else None
 
 
 def run_folder(run: str) -> str:
