@@ -40,21 +40,22 @@ PARTS = {
     # L2
     "protocol": Part("errors clock logs format storage", "orjson pyarrow"),
     # L3
-    "query": Part("errors clock format storage protocol", "orjson polars pyarrow"),
+    "tables": Part("errors clock logs format storage protocol", "orjson polars pyarrow"),
+    "query": Part("errors clock format storage protocol tables", "orjson polars pyarrow"),
     # L4: a worker imports these, and pays for polars only when it asks a question
     "api": Part(
         "errors clock logs format storage protocol",
         "orjson pyarrow",
-        "api run_list query matplotlib numpy pandas polars",
+        "api run_list query tables matplotlib numpy pandas polars",
     ),
     # Of L4 too, for those who ask: loaded by the first list of runs.
-    "run_list": Part("errors clock format storage protocol query api"),
+    "run_list": Part("errors clock format storage protocol tables query api"),
     "objrun": Part("errors", "", "api"),
     # L5
     "cli": Part(
         "errors clock format storage protocol query api objrun demo",
         "click numpy polars rich typer",
-        "numpy plotext polars sklearn query api",
+        "numpy plotext polars sklearn tables query api",
     ),
     "demo": Part(
         "errors clock format storage protocol query api objrun",
@@ -79,7 +80,10 @@ CLOUDS = {
 }
 """Modules that a remote URL loads, and the clients each may import."""
 
-WORKER = ("polars", "pandas", "matplotlib", "fsspec", "s3fs", "typer", "rich", "objrun.query")
+WORKER = (
+    *("polars", "pandas", "matplotlib", "fsspec", "s3fs", "typer", "rich"),
+    *("objrun.query", "objrun.tables"),
+)
 """What a worker that logs to a local store must not have imported."""
 
 

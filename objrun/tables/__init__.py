@@ -1,0 +1,1 @@
+"""Compacted tables: made, merged, read, and cleaned up."""
