@@ -22,7 +22,7 @@ class TableFile:
 
     `name` is the last piece of its key; `size` and `footer` (with the 8 bytes behind it) are in
     bytes; `crc32` is that of the whole file. Files of one `level` follow each other without overlap
-    of rows; a greater level is older and larger.
+    of rows; level 0 is the oldest and largest, greater ones hold what came later.
     """
 
     name: str

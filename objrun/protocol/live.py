@@ -25,7 +25,7 @@ from objrun.protocol.updates import replay
 from objrun.storage import together
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from objrun.format.keys import SegmentKey
     from objrun.format.states import RunState, Version
@@ -50,8 +50,8 @@ MISSES: Final = 3
 """Versions before that of a marker that are tried before all of the run's are listed."""
 
 
-class _Asked(NamedTuple):
-    """A run whose last version is newer than `known`, up to that of its last marker."""
+class Marked(NamedTuple):
+    """A run whose last version may be newer than `known`: up to that of its last marker."""
 
     experiment: str
     run: str
@@ -84,8 +84,8 @@ def read_runs(store: Store, known: Mapping[str, Known]) -> dict[str, Runs]:
     Two LISTs an experiment, one GET a changed run, many at once. `known` holds the experiments,
     each with versions read before, by run id; a run that has no newer marker is not fetched.
     """
-    listed = together(store, lambda experiment: _last_markers(store, experiment), known)
-    asked: list[_Asked] = []
+    listed = together(store, lambda experiment: _markers(store, experiment), known)
+    asked: list[Marked] = []
     found: dict[str, Runs] = {}
     for (experiment, seen), last in zip(known.items(), listed, strict=True):
         found[experiment] = Runs({}, [])
@@ -94,36 +94,54 @@ def read_runs(store: Store, known: Mapping[str, Known]) -> dict[str, Runs]:
                 found[experiment].versions[run] = seen[run]
             before = seen[run].version if run in seen else 0
             if marked > before:
-                asked.append(_Asked(experiment, run, before, marked))
-    for (experiment, run, *_), read in zip(
-        asked, together(store, lambda each: _read_run(store, each), asked), strict=True
-    ):
-        versions, damaged = found[experiment]
-        try:
-            version = read()
-        except FormatError as error:
+                asked.append(Marked(experiment, run, before, marked))
+    for one, version in read_changed(store, asked):
+        versions, damaged = found[one.experiment]
+        if isinstance(version, FormatError):
             # An earlier version must not pass for the last one.
-            versions.pop(run, None)
-            damaged.append(error)
-        else:
-            # The marker of one who lost the race for an id stands in another experiment.
-            if version and version.state and version.state.experiment == experiment:
-                versions[run] = version
+            versions.pop(one.run, None)
+            damaged.append(version)
+        elif version is not None:
+            versions[one.run] = version
     return found
 
 
-def _last_markers(store: Store, experiment: str) -> dict[str, int]:
+def _markers(store: Store, experiment: str) -> dict[str, int]:
+    last = last_markers(store, experiment)
+    refuse_checkpoints(store, experiment)
+    return last
+
+
+def last_markers(store: Store, experiment: str) -> dict[str, int]:
+    """Return the greatest version that a marker tells of, by run: one LIST."""
     last: dict[str, int] = {}
     for info in insist(lambda: store.list(keys.feed(experiment))):
         marker = keys.parse_marker(info.key)
         if marker is not None:
             last[marker.run] = max(marker.version, last.get(marker.run, 0))
-    refuse_checkpoints(store, experiment)
     return last
 
 
-def _read_run(store: Store, asked: _Asked) -> Version[RunState] | None:
-    """Return the last version of a run, None where none is newer than the one known."""
+def read_changed(
+    store: Store, asked: Iterable[Marked]
+) -> Iterator[tuple[Marked, Version[RunState] | FormatError | None]]:
+    """Yield the last version of each run, many read at once; None if none is newer than `known`.
+
+    A damaged one is yielded as its error.
+    """
+    wanted = [*asked]
+    for one, read in zip(wanted, together(store, partial(_last_of, store), wanted), strict=True):
+        try:
+            version = read()
+        except FormatError as error:
+            yield one, error
+        else:
+            # The marker of one who lost the race for an id stands in another experiment.
+            ours = version and version.state and version.state.experiment == one.experiment
+            yield one, version if ours else None
+
+
+def _last_of(store: Store, asked: Marked) -> Version[RunState] | None:
     scheme = run_scheme(asked.experiment, asked.run)
     number = asked.marked
     while number > asked.known:
