@@ -329,5 +329,27 @@ def parse_version(key: str) -> int | None:
     return int(digits) if digits != name and _is_number(digits, VERSION_DIGITS) else None
 
 
+def is_immutable(key: str) -> bool:
+    """Return whether the object under a key is written once and never changed, as most are.
+
+    >>> is_immutable("runs/r1/state/00000001.json"), is_immutable("objrun.json")
+    (True, True)
+    >>> is_immutable("experiments/mnist/feed/r1.00000002"), is_immutable("objrun.probe")
+    (False, False)
+    """
+    match key.split("/"):
+        case ["runs", _, "state", name] | ["experiments", _, "state" | "checkpoints", name]:
+            return parse_version(name) is not None
+        case ["experiments", _, "numbers", _, name]:
+            return parse_version(name) is not None
+        case ["runs", _, "properties", name]:
+            return name.endswith(".json")
+        case ["experiments", _, "shards", _, _]:
+            return parse_segment(key) is not None
+        case ["experiments", _, "tables", name]:
+            return parse_table(name) is not None
+    return key == HEADER
+
+
 def _is_number(text: str, digits: int) -> bool:
     return len(text) == digits and text.isascii() and text.isdigit()

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
     from objrun.storage.verbs import ObjectInfo, Store
 
-__all__ = ["Asked", "CountingStore", "Fault", "FaultyStore", "LatencyStore"]
+__all__ = ["Around", "Asked", "CountingStore", "Fault", "FaultyStore", "LatencyStore"]
 
 _Answer = TypeVar("_Answer")
 
 
-class _Around:
-    """Pass every verb on to `store` through `_ask(verb, key, call)`."""
+class Around:
+    """The base of stores around a store: every verb goes to `store` by `_ask(verb, key, call)`."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -84,7 +84,7 @@ class Asked(NamedTuple):
     key: str
 
 
-class CountingStore(_Around):
+class CountingStore(Around):
     """Count the calls of each verb, the bytes moved, and keep a log of them in order.
 
     Counted is what was asked, also when it failed. `counts` maps a verb to a number; `log` holds
@@ -137,7 +137,7 @@ class CountingStore(_Around):
         return answer
 
 
-class LatencyStore(_Around):
+class LatencyStore(Around):
     """Wait `seconds` before every request, as a distant bucket would.
 
     >>> from objrun.storage.memory import MemoryStore
@@ -167,7 +167,7 @@ class Fault:
     applied: bool = False
 
 
-class FaultyStore(_Around):
+class FaultyStore(Around):
     """Let requests fail: `plan(verb, key)` returns None, an error, or a `Fault`.
 
     An error that stands alone is raised before the request takes effect.

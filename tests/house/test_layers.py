@@ -36,7 +36,7 @@ PARTS = {
     "logs": Part(""),
     # L1: siblings that never meet
     "format": Part("errors clock", "orjson pyarrow"),
-    "storage": Part("errors clock", "", "storage fsspec"),
+    "storage": Part("errors clock logs", "", "storage fsspec"),
     # L2
     "protocol": Part("errors clock logs format storage", "orjson pyarrow"),
     # L3
