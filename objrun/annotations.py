@@ -162,4 +162,4 @@ class RunAnnotations:
         from objrun.run_list import history
 
         self._chain.refresh()
-        return history(self._chain)
+        return history(self._chain, self._experiment.workspace.querying())

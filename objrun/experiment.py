@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock
@@ -161,15 +162,18 @@ class Experiment:
             self._chain = Chain(store, _scheme(self.name), version)
         return 1
 
-    def find(self) -> ExperimentState | None:
-        """Return all that this handle knows last of the experiment, None if nobody has made it."""
+    def find(self, reader: Store | None = None) -> ExperimentState | None:
+        """Return all that this handle knows last of the experiment, None if nobody has made it.
+
+        What never changes is read by `reader`, where it is given.
+        """
         with self._lock:
             if self._chain is None:
                 store = self.workspace.reading()
                 self._listed = self._listed or last_version(store, _scheme(self.name))
                 if not self._listed:
                     return None
-                version = load(store, _scheme(self.name), self._listed)
+                version = load(reader or store, _scheme(self.name), self._listed)
                 self._chain = Chain(store, _scheme(self.name), version)
             return self._chain.state
 
@@ -292,7 +296,8 @@ class Experiment:
             raise UserErrorException(message)
         names = workspace.experiment_names() if experiment_name is None else [experiment_name]
         found = [Experiment(workspace, name) for name in names]
-        states = together(workspace.reading(), Experiment.find, found)
+        reader = workspace.querying()
+        states = together(reader, partial(Experiment.find, reader=reader), found)
         return [
             experiment
             for experiment, read in zip(found, states, strict=True)
@@ -329,7 +334,7 @@ class Experiment:
         from objrun.query.listing import all_runs
 
         known = {self.name: self.workspace.known_runs(self.name)}
-        return all_runs(self.workspace.reading(), [self.name], known, columns).lazy()
+        return all_runs(self.workspace.querying(), [self.name], known, columns).lazy()
 
     def metrics(self) -> pl.LazyFrame:
         """Return the points of all runs as a LazyFrame, each metric in reading order.
@@ -343,7 +348,7 @@ class Experiment:
         from objrun.protocol.live import read_shards
         from objrun.query.metrics import in_reading_order, leave_out, metrics_frame
 
-        shards = read_shards(self.workspace.reading(), self.name)
+        shards = read_shards(self.workspace.querying(), self.name)
         return in_reading_order(metrics_frame(shards, leave_out)).lazy()
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -35,10 +35,14 @@ class RunMetrics:
     """What a run can log and tell of its metrics; `Run` adds everything else."""
 
     def __init__(
-        self, store: Store, writing: Callable[[], Store], experiment: str, run_id: str
+        self,
+        querying: Callable[[], Store],
+        writing: Callable[[], Store],
+        experiment: str,
+        run_id: str,
     ) -> None:
-        """Read metrics of a run in `store`, and log them to the store that `writing` opens."""
-        self._store = store
+        """Read metrics from the store that `querying` opens, log them to that of `writing`."""
+        self._querying = querying
         self._writing = writing
         self._address = (experiment, run_id)
         self._made: dict[str, Writer] = {}
@@ -224,8 +228,8 @@ class RunMetrics:
         self.flush()
         experiment, run_id = self._address
         if runs == [run_id]:
-            return read_shards(self._store, experiment, run_id)
-        return read_shards(self._store, experiment, among=set(runs))
+            return read_shards(self._querying(), experiment, run_id)
+        return read_shards(self._querying(), experiment, among=set(runs))
 
     def _descendants(self, run_type: str | None) -> list[str]:
         """Return the ids of all descendants of a type; `Run` knows them."""

@@ -67,7 +67,8 @@ class Run(RunLife):
             raise TypeError
         workspace = experiment.workspace
         store = workspace.reading()
-        RunMetrics.__init__(self, store, workspace.writing, state.experiment, state.run_id)
+        known = (state.experiment, state.run_id)
+        RunMetrics.__init__(self, workspace.querying, workspace.writing, *known)
         scheme = run_scheme(state.experiment, state.run_id)
         self._experiment = experiment
         self._chain = Chain(store, scheme, version)
@@ -248,7 +249,7 @@ class Run(RunLife):
             return []
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(min(len(starts), self._store.concurrency)) as pool:
+        with ThreadPoolExecutor(min(len(starts), self._chain.store.concurrency)) as pool:
             return [*pool.map(self._experiment.start_run, starts)]
 
     def __reduce__(self) -> tuple[Any, ...]:

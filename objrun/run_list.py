@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from objrun.experiment import Experiment
     from objrun.format.states import RunState, Version
+    from objrun.storage import Store
 
 
 class RunList(Sequence[Run]):
@@ -96,23 +97,23 @@ def list_descendants(
 def _live(experiment: Experiment, passes: Callable[[RunState], bool]) -> list[Version[RunState]]:
     workspace = experiment.workspace
     known = workspace.known_runs(experiment.name)
-    return live_runs(workspace.reading(), experiment.name, known, passes)
+    return live_runs(workspace.querying(), experiment.name, known, passes)
 
 
 def _chosen(
     experiment: Experiment, versions: list[Version[RunState]], where: pl.Expr | None
 ) -> RunList:
     of_id = {version.state.run_id: version for version in versions if version.state}
-    ids = ids_in_order(experiment.workspace.reading(), versions, where)
+    ids = ids_in_order(experiment.workspace.querying(), versions, where)
     return RunList([Run.of_version(experiment, of_id[run_id]) for run_id in ids])
 
 
-def history(chain: Chain[RunState]) -> list[dict[str, Any]]:
+def history(chain: Chain[RunState], store: Store) -> list[dict[str, Any]]:
     """Return every version of a chain, oldest first: its number, time, operations and status.
 
     What a run began with is told as operations of its first version.
     """
-    store, scheme = chain.store, chain.scheme
+    scheme = chain.scheme
     names = [scheme.key(number) for number in range(1, chain.head.version)]
     versions: list[Version[RunState]] = []
     for key, data in zip(

@@ -58,6 +58,7 @@ class Workspace:
         self._store = connect(given, **self.storage_options)
         self._read: Header | None = None
         self._written: Header | None = None
+        self._cached: Store | None = None
         self._runs: dict[str, dict[str, Version[RunState]]] = {}
 
     @property
@@ -160,6 +161,15 @@ class Workspace:
             self._read = open_for_reading(self._store)
         return self._store
 
+    def querying(self) -> Store:
+        """Return the store for questions: that of `reading`, behind a cache where it is remote."""
+        store = self.reading()
+        if self._cached is None and store.concurrency > 1:
+            from objrun.storage.cache import cached  # those who only write need none
+
+            self._cached = cached(store, self.store_id, keys.is_immutable)
+        return self._cached or store
+
     def writing(self) -> Store:
         """Return the store for writing, made if the place is empty. Two or three requests, once."""
         if self._written is None:
@@ -177,7 +187,7 @@ class Workspace:
         """Return the names of all experiments that ever existed, sorted, by one LIST."""
         from objrun.experiment import full_name
 
-        store = self.reading()
+        store = self.querying()
         names = {piece: keys.decode_name(piece) for piece in store.folders(keys.EXPERIMENTS)}
         cut = [piece for piece, name in names.items() if not name]
         found = [read() for read in together(store, partial(full_name, store), cut)]
@@ -200,7 +210,7 @@ class Workspace:
         """Return all runs of all experiments as a frame; see `Experiment.runs`."""
         from objrun.query.listing import all_runs
 
-        return all_runs(self.reading(), self.experiment_names(), self._runs, columns).lazy()
+        return all_runs(self.querying(), self.experiment_names(), self._runs, columns).lazy()
 
     def known_runs(self, experiment: str) -> dict[str, Version[RunState]]:
         """Return the versions of an experiment's runs read so far: versions never change."""

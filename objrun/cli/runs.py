@@ -81,7 +81,7 @@ def runs(  # noqa: PLR0913, PLR0917 - a command has as many parameters as option
         _watch(console, workspace, selection, machine=machine)
         return
     screenful = SCREENFUL if console.is_terminal and not machine else 0
-    listing = selection.find(workspace, workspace.reading(), screenful)
+    listing = selection.find(workspace, workspace.querying(), screenful)
     if as_json:
         print_lines(run_documents(listing))
     elif as_csv:
@@ -176,7 +176,7 @@ def _watch(console: Console, workspace: Workspace, selection: Selection, *, mach
     def draw(rows: int) -> RenderableType:
         # The store may not be there yet: whoever watches may come before whoever logs.
         if not stores:
-            stores.append(RememberingStore(workspace.reading()))
+            stores.append(RememberingStore(workspace.querying()))
         listing = selection.find(workspace, stores[0], max(rows - 2, 1))
         table = run_columns(listing, clock.now(), terminal=True)
         notes = [Text(note, style="dim") for note in _notes(workspace, listing)]
