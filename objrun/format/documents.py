@@ -186,8 +186,10 @@ def decode_run(key: str, data: bytes) -> Version[RunState]:
 
 
 def _encode_version(version: Version[S], state_fields: Callable[[S], dict[str, Any]]) -> bytes:
+    grave = {"purged": format_time(version.purged), "experiment": version.experiment}
     return document_bytes(
         {
+            **(grave if version.purged else {}),
             "format": FORMAT,
             "version": version.version,
             "write_id": version.write_id,
@@ -211,11 +213,15 @@ def _decode_version(
         base=fields.maybe_integer("base"),
         ops=fields.objects("ops"),
         state=None if state is None else read_state(Fields(state, "$.state", fields.problems)),
+        purged=(purged := fields.maybe_time("purged")),
+        experiment=fields.text("experiment") if purged else None,
     )
     named = parse_version(key)
     if named is not None and named != version.version:
         fields.note("version", "key_mismatch", f"version {version.version} under another's key")
-    if state is None and version.base is None:
+    if purged and (state is not None or version.version == 1):
+        fields.note("purged", "out_of_range", "a tombstone ends a chain and has no state")
+    elif not purged and state is None and version.base is None:
         fields.note("base", "missing_field", "a version without state names its base")
     if version.base is not None and version.base >= version.version:
         fields.note("base", "out_of_range", f"base {version.base} is not an earlier version")

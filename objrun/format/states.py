@@ -129,7 +129,8 @@ class Version(Generic[S]):
     """One version of a chain: the operations that were done and the whole state after them.
 
     `state` is None in a blind version, whose writer could not read; `base` then names the last
-    version it knew.
+    version it knew. It is None too in a tombstone, which ends what was `purged` then; `experiment`
+    names where that stood.
     """
 
     version: int
@@ -138,3 +139,5 @@ class Version(Generic[S]):
     ops: tuple[Mapping[str, Any], ...]
     state: S | None
     base: int | None = None
+    purged: datetime | None = None
+    experiment: str | None = None

@@ -144,8 +144,18 @@ ops = st.one_of(
 
 @st.composite
 def chain_versions(draw: st.DrawFn, states: st.SearchStrategy[Any]) -> Version[Any]:
-    """Draw one version of a chain, blind ones too."""
+    """Draw one version of a chain, blind ones and tombstones too."""
     number = draw(versions)
+    if number > 1 and draw(st.integers(0, 3)) == 0:
+        return Version(
+            version=number,
+            write_id=draw(ids),
+            written=draw(times),
+            ops=({"op": "purge"},),
+            state=None,
+            purged=draw(times),
+            experiment=draw(ids),
+        )
     blind = number > 1 and draw(st.booleans())
     return Version(
         version=number,
