@@ -47,6 +47,14 @@ class StoreURL(NamedTuple):
     storage_options: dict[str, Any]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave the readers' cache of whoever runs the tests alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OBJRUN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[Server]:
     """A local S3: `.new_bucket()` returns the URL of a new bucket, `.options` how to reach it."""
