@@ -236,10 +236,12 @@ def test_a_use_is_noted_once_a_minute(place: Place) -> None:
 
 
 def test_what_takes_more_than_half_is_not_kept(place: Place) -> None:
+    store = place.store(limit=len(LARGE))
+    store.get(VERSION)
     for _ in range(2):
-        assert place.store(limit=len(LARGE)).get(TABLE) == LARGE
-    assert place.asked.counts == {"get": 2}
-    assert not place.files()
+        assert store.get(TABLE) == LARGE
+    store.get(VERSION)
+    assert place.asked.counts == {"get": 3}
 
 
 def test_files_of_others_are_left_alone(place: Place) -> None:
@@ -282,6 +284,7 @@ def test_what_dead_processes_left_is_removed(place: Place) -> None:
 def test_only_for_its_owner(place: Place) -> None:
     before = os.umask(0)
     try:
+        place.store().get_range(VERSION, 0, 1)
         place.store().get(VERSION)
     finally:
         os.umask(before)
@@ -311,6 +314,31 @@ def test_a_folder_that_cannot_be_made(place: Place, caplog: pytest.LogCaptureFix
     [record] = caplog.records
     assert record.levelname == "DEBUG"
     assert str(place.root) in record.message
+
+
+def test_after_a_failure_nothing_is_written_for_a_minute(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full is not filled again and again, and one day it is not full."""
+    place.root.parent.write_text("a file where a folder should be")
+    store = place.store()
+    store.get(VERSION)
+    place.root.parent.unlink()
+    store.get(VERSION)
+    assert not place.files()
+    later = clock.monotonic() + 61
+    monkeypatch.setattr(clock, "monotonic", lambda: later)
+    store.get(VERSION)
+    assert len(place.files()) == 1
+
+
+def test_a_folder_that_somebody_removes_is_made_anew(place: Place) -> None:
+    store = place.store()
+    store.get(VERSION)
+    shutil.rmtree(place.root)
+    store.get(VERSION)
+    store.get(VERSION)
+    assert place.asked.counts == {"get": 2}
 
 
 START = """
