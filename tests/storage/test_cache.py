@@ -413,13 +413,13 @@ def test_stores_without_a_network_are_read_directly(tmp_path: Path) -> None:
     ("names", "root"),
     [
         ({"OBJRUN_CACHE": "/named/here"}, "/named/here"),
-        ({"OBJRUN_CACHE": "~/mine", "HOME": "/home"}, "/home/mine"),
-        ({"XDG_CACHE_HOME": "/caches", "HOME": "/home"}, "/caches/objrun"),
-        ({"XDG_CACHE_HOME": "relative", "HOME": "/home"}, "/home/.cache/objrun"),
-        ({"HOME": "/home", "OBJRUN_CACHE_SIZE": ""}, "/home/.cache/objrun"),
+        ({"OBJRUN_CACHE": "~/mine", "HOME": "/people"}, "/people/mine"),
+        ({"XDG_CACHE_HOME": "/caches", "HOME": "/people"}, "/caches/objrun"),
+        ({"XDG_CACHE_HOME": "relative", "HOME": "/people"}, "/people/.cache/objrun"),
+        ({"HOME": "/people", "OBJRUN_CACHE_SIZE": ""}, "/people/.cache/objrun"),
         ({"HOME": "nowhere"}, None),
-        ({"HOME": "/home", "OBJRUN_CACHE_SIZE": "0"}, None),
-        ({"HOME": "/home", "OBJRUN_CACHE_SIZE": "0MB"}, None),
+        ({"HOME": "/people", "OBJRUN_CACHE_SIZE": "0"}, None),
+        ({"HOME": "/people", "OBJRUN_CACHE_SIZE": "0MB"}, None),
     ],
 )
 def test_where_it_is(
