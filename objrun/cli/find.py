@@ -69,7 +69,7 @@ def _by_number(workspace: Workspace, text: str) -> Run:
     experiment = find_experiment(workspace, name)
     key = keys.number(name, int(digits))
     try:
-        claim = decode_number(key, insist(lambda: workspace.querying().get(key)))
+        claim = decode_number(key, insist(lambda: workspace.reading().get(key)))
     except NotFoundError:
         message = (
             f"experiment {experiment.name!r} has no run number {int(digits)}; "

@@ -330,17 +330,19 @@ def parse_version(key: str) -> int | None:
 
 
 def is_immutable(key: str) -> bool:
-    """Return whether the object under a key is written once and never changed, as most are.
+    """Return whether an object never changes and its key is never used again in this store.
 
-    >>> is_immutable("runs/r1/state/00000001.json"), is_immutable("objrun.json")
+    That is so of all but markers, the header, which tells one store from the next at its place,
+    and claims of numbers, which are freed when an experiment is purged. (Chains go on behind their
+    tombstones, checkpoints behind the last; ids of runs, writers and tables are not used twice.)
+
+    >>> is_immutable(run_state("r1", 1)), is_immutable(checkpoint("mnist", 1))
     (True, True)
-    >>> is_immutable("experiments/mnist/feed/r1.00000002"), is_immutable("objrun.probe")
-    (False, False)
+    >>> is_immutable(HEADER), is_immutable(number("mnist", 1)), is_immutable(marker("mnist", "r", 1))
+    (False, False, False)
     """
     match key.split("/"):
         case ["runs", _, "state", name] | ["experiments", _, "state" | "checkpoints", name]:
-            return parse_version(name) is not None
-        case ["experiments", _, "numbers", _, name]:
             return parse_version(name) is not None
         case ["runs", _, "properties", name]:
             return name.endswith(".json")
@@ -348,7 +350,7 @@ def is_immutable(key: str) -> bool:
             return parse_segment(key) is not None
         case ["experiments", _, "tables", name]:
             return parse_table(name) is not None
-    return key == HEADER
+    return False
 
 
 def _is_number(text: str, digits: int) -> bool:

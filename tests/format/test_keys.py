@@ -177,3 +177,33 @@ def test_what_cannot_name_an_experiment(bad: object) -> None:
 def test_what_cannot_name_a_metric(bad: object) -> None:
     with pytest.raises(UserErrorException):
         names.check_key(bad, "metric")
+
+
+RUN = "5f0c8a52-8f6c-4a8e-9a40-6d3d5f9a7e11"
+NAMED = keys.TableKey(3, "00ff00ff00ff00ff", "runs")
+
+
+@pytest.mark.parametrize(
+    ("key", "immutable"),
+    [
+        (keys.run_state(RUN, 1), True),
+        (keys.run_property(RUN, "a/b"), True),
+        (keys.experiment_state("Tété", 12), True),
+        (keys.segment("e", RUN, "00ff00ff00ff00ff", 0, 10), True),
+        (keys.checkpoint("e", 3), True),
+        (keys.table("e", NAMED), True),
+        (keys.HEADER, False),
+        (keys.PROBE, False),
+        (keys.marker("e", RUN, 1), False),
+        (keys.number("e", 1), False),
+        (keys.run_states(RUN) + "latest.json", False),
+        (keys.run_folder(RUN) + "artifacts/00000001.json", False),
+        (keys.shards("e", RUN) + "more.parquet", False),
+        (keys.tables("e") + "more.parquet", False),
+        (keys.feed("e") + "state/00000001.json", False),
+        ("state/00000001.json", False),
+        ("", False),
+    ],
+)
+def test_what_never_changes(key: str, *, immutable: bool) -> None:
+    assert keys.is_immutable(key) == immutable
