@@ -338,7 +338,7 @@ def is_immutable(key: str) -> bool:
 
     >>> is_immutable(run_state("r1", 1)), is_immutable(checkpoint("mnist", 1))
     (True, True)
-    >>> is_immutable(HEADER), is_immutable(number("mnist", 1)), is_immutable(marker("mnist", "r", 1))
+    >>> is_immutable(HEADER), is_immutable(number("mnist", 1)), is_immutable(marker("e", "r", 1))
     (False, False, False)
     """
     match key.split("/"):
