@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock
 from objrun.conversion import to_text
 from objrun.errors import (
-    CorruptObjectWarning,
     ExperimentNotFoundError,
-    FormatError,
     NotAStoreError,
-    NotFoundError,
     RunExistsError,
     UserErrorException,
 )
 from objrun.facts import start_properties
-from objrun.format import keys
-from objrun.format.documents import decode_experiment, encode_experiment
 from objrun.format.names import check_experiment, check_key, check_run_id
 from objrun.format.states import ExperimentState, RunState
-from objrun.protocol.chain import Chain, Scheme, create, first_version, last_version, load
+from objrun.protocol.chain import OLD, Chain, create, first_version, last_version, load_last
 from objrun.protocol.endings import renew_after_fork
+from objrun.protocol.experiments import experiment_scheme, is_free, unless_damaged
 from objrun.protocol.live import run_scheme
 from objrun.protocol.numbers import Numbers
-from objrun.protocol.settle import insist
-from objrun.protocol.updates import CREATE, Describe, RemoveTags, SetLifecycle, SetTags, replay
+from objrun.protocol.updates import CREATE, Describe, RemoveTags, SetLifecycle, SetTags
 from objrun.run import Run
 from objrun.start import Start, property_texts, tag_texts
 from objrun.storage import together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     import polars as pl
 
+    from objrun.format.states import Version
     from objrun.query.filters import Filter
     from objrun.run_list import RunList
     from objrun.storage import Store
@@ -63,7 +58,9 @@ class Experiment:
         self.workspace = workspace
         self.name = check_experiment(name)
         self._chain: Chain[ExperimentState] | None = None
+        self._tombstone: Version[ExperimentState] | None = None
         self._listed = 0
+        self._looked = clock.now()
         self._numbers: Numbers | None = None
         self.forked()
         renew_after_fork(self)
@@ -144,23 +141,33 @@ class Experiment:
             return self._numbers
 
     def _make_sure(self) -> None:
-        """Have the experiment exist, and not deleted: one LIST, once."""
+        """Have the experiment exist, and not deleted: one LIST, once a day."""
         with self._lock:
             store = self.workspace.writing()
-            if not self._listed:
-                self._listed = last_version(store, _scheme(self.name)) or self._create(store)
+            if abs(clock.now() - self._looked) > OLD:
+                # By now it may have been deleted, purged and made anew.
+                self._chain, self._numbers, self._listed = None, None, 0
+                self._looked = clock.now()
+            self._listed = self._listed or last_version(store, experiment_scheme(self.name))
             # An experiment of one version is as it was made: active.
-            known = self._listed > 1 or self._chain is not None
-            if known and self.state().lifecycle == "deleted":
-                message = f"experiment {self.name!r} is deleted: choose another name"
+            if not self._listed or (self._listed > 1 and self.find() is None):
+                self._create(store)
+            if self._chain is not None and self._chain.state.lifecycle == "deleted":
+                message = f"experiment {self.name!r} is deleted: restore it or choose another name"
                 raise UserErrorException(message)
 
-    def _create(self, store: Store) -> int:
+    def _create(self, store: Store) -> None:
+        """Make version 1, or one that follows the tombstone of an experiment of this name."""
+        scheme = experiment_scheme(self.name)
+        if self._tombstone and not is_free(self._tombstone):
+            message = f"experiment {self.name!r} is being purged: wait until `objrun gc` has ended"
+            raise UserErrorException(message)
         state = ExperimentState(experiment_id=clock.new_id(), name=self.name, created=clock.now())
-        version = first_version(state, [CREATE])
-        if create(store, _scheme(self.name), version):
-            self._chain = Chain(store, _scheme(self.name), version)
-        return 1
+        number = self._tombstone.version + 1 if self._tombstone else 1
+        version = first_version(state, [CREATE], number)
+        if create(store, scheme, version):
+            self._chain = Chain(store, scheme, version)
+        self._listed = number
 
     def find(self, reader: Store | None = None) -> ExperimentState | None:
         """Return all that this handle knows last of the experiment, None if nobody has made it.
@@ -170,11 +177,13 @@ class Experiment:
         with self._lock:
             if self._chain is None:
                 store = self.workspace.reading()
-                self._listed = self._listed or last_version(store, _scheme(self.name))
-                if not self._listed:
+                scheme = experiment_scheme(self.name)
+                version = load_last(store, scheme, reader, self._listed)
+                self._tombstone = version if version and version.purged else None
+                if version is None or version.purged:
+                    self._listed = 0
                     return None
-                version = load(reader or store, _scheme(self.name), self._listed)
-                self._chain = Chain(store, _scheme(self.name), version)
+                self._listed, self._chain = version.version, Chain(store, scheme, version)
             return self._chain.state
 
     def state(self) -> ExperimentState:
@@ -301,7 +310,7 @@ class Experiment:
         return [
             experiment
             for experiment, read in zip(found, states, strict=True)
-            if (state := _unless_damaged(read))
+            if (state := unless_damaged(read))
             and state.lifecycle in VIEWS[view_type]
             and matches(state.tags, tags)
         ]
@@ -358,41 +367,6 @@ class Experiment:
     def __repr__(self) -> str:
         """Name the experiment and its workspace."""
         return f"Experiment(Name: {self.name},\nWorkspace: {self.workspace.url})"
-
-
-def full_name(store: Store, piece: str) -> str | None:
-    """Return the name of an experiment whose folder's name was cut, from its first version.
-
-    None where there is no such version, or a damaged one, of which a CorruptObjectWarning tells.
-    """
-    key = f"{keys.EXPERIMENTS}{piece}/state/{1:0{keys.VERSION_DIGITS}d}.json"
-    try:
-        data = insist(lambda: store.get(key))
-    except NotFoundError:
-        return None
-    state = _unless_damaged(lambda: decode_experiment(key, data).state)
-    return state.name if state else None
-
-
-def _unless_damaged(
-    read: Callable[[], ExperimentState | None],
-) -> ExperimentState | None:
-    """Return what is read; None, with a warning, where it is damaged or too new to be read."""
-    try:
-        return read()
-    except FormatError as error:
-        warnings.warn(f"{error.message}: left out", CorruptObjectWarning, stacklevel=3)
-        return None
-
-
-def _scheme(name: str) -> Scheme[ExperimentState]:
-    return Scheme(
-        folder=keys.experiment_states(name),
-        key=lambda version: keys.experiment_state(name, version),
-        encode=encode_experiment,
-        decode=decode_experiment,
-        replay=replay,
-    )
 
 
 def _taken(run_id: str) -> RunExistsError:

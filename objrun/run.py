@@ -10,7 +10,7 @@ from objrun.format.names import check_run_id
 from objrun.format.states import type_of
 from objrun.life import RunLife
 from objrun.metrics import RunMetrics
-from objrun.protocol.chain import Chain, last_version, load
+from objrun.protocol.chain import Chain, load_last
 from objrun.protocol.live import run_scheme
 from objrun.start import Start, children_tags
 
@@ -279,11 +279,13 @@ def find_version(workspace: Workspace, run_id: str) -> Version[RunState]:
     """
     store = workspace.reading()
     scheme = run_scheme("", run_id)
-    number = last_version(store, scheme)
-    if not number:
+    version = load_last(store, scheme)
+    if version is None:
         message = f"there is no run {run_id!r} in {workspace.url}"
         raise RunNotFoundError(message)
-    return load(store, scheme, number)
+    if version.purged:
+        raise scheme.purged()
+    return version
 
 
 def _opened(cls: type[Run], experiment: Experiment, version: Version[RunState]) -> Run:

@@ -185,7 +185,7 @@ class Workspace:
 
     def experiment_names(self) -> list[str]:
         """Return the names of all experiments that ever existed, sorted, by one LIST."""
-        from objrun.experiment import full_name
+        from objrun.protocol.experiments import full_name
 
         store = self.querying()
         names = {piece: keys.decode_name(piece) for piece in store.folders(keys.EXPERIMENTS)}

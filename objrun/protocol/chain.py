@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from objrun import clock
 from objrun.errors import CorruptObjectError, NotFoundError, Problem, StoreError
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from objrun.storage import Store
 
 S = TypeVar("S")
+
+OLD: Final = timedelta(days=1)
+"""Age of a version from which a handle makes sure that what it continues was not purged."""
 
 
 class Change(Protocol[S]):
@@ -44,14 +49,18 @@ class Scheme(Generic[S]):
     encode: Callable[[Version[S]], bytes]
     decode: Callable[[str, bytes], Version[S]]
     replay: Callable[[str, S, Iterable[Mapping[str, Any]]], S]
+    purged: Callable[[], Exception]
     marker: Callable[[int], str] | None = None
 
 
 def load(store: Store, scheme: Scheme[S], number: int) -> Version[S]:
-    """Return version `number` with its state, replaying a blind one; NotFoundError if absent."""
+    """Return version `number` with its state, replaying a blind one; NotFoundError if absent.
+
+    A tombstone is returned as it is, without a state.
+    """
     key = scheme.key(number)
     version = scheme.decode(key, insist(lambda: store.get(key)))
-    if version.state is not None:
+    if version.state is not None or version.purged:
         return version
     if not version.base or version.base >= number:
         problem = Problem("$.base", "out_of_range", "a blind version needs an earlier base")
@@ -61,6 +70,9 @@ def load(store: Store, scheme: Scheme[S], number: int) -> Version[S]:
 
 def resolve(scheme: Scheme[S], before: Version[S], version: Version[S]) -> Version[S]:
     """Return `version` with its state, replayed onto the state before it where it is blind."""
+    if before.purged:
+        # Its writer could not read that there was nothing left to change.
+        return replace(version, purged=before.purged, experiment=before.experiment)
     if version.state is not None or before.state is None:
         return version
     state = scheme.replay(scheme.key(version.version), before.state, version.ops)
@@ -80,10 +92,31 @@ def last_version(store: Store, scheme: Scheme[S]) -> int:
     return max((parse_version(info.key) or 0 for info in listed), default=0)
 
 
-def first_version(state: S, ops: Iterable[Mapping[str, Any]] = ({"op": "create"},)) -> Version[S]:
-    """Return version 1 of a new chain, not yet stored."""
+def load_last(
+    store: Store, scheme: Scheme[S], reader: Store | None = None, listed: int = 0
+) -> Version[S] | None:
+    """Return the last version, which may be a tombstone; None where there is no chain.
+
+    `listed`: its number, if it was listed before. What never changes is read by `reader`.
+    """
+    tried = 0
+    while number := listed or last_version(store, scheme):
+        try:
+            return load(reader or store, scheme, number)
+        except NotFoundError:
+            # It was purged between the LIST and the GET; what it ends in is there by now.
+            if number == tried:
+                raise
+            tried, listed = number, 0
+    return None
+
+
+def first_version(
+    state: S, ops: Iterable[Mapping[str, Any]] = ({"op": "create"},), number: int = 1
+) -> Version[S]:
+    """Return version 1 of a new chain, or the one behind a tombstone, not yet stored."""
     return Version(
-        version=1,
+        version=number,
         write_id=clock.random_hex(16),
         written=clock.now(),
         ops=tuple(ops),
@@ -91,8 +124,26 @@ def first_version(state: S, ops: Iterable[Mapping[str, Any]] = ({"op": "create"}
     )
 
 
+def tombstone(number: int, experiment: str, op: str) -> Version[Any]:
+    """Return the version that ends a chain, not yet stored; `op` says how far the purge has come.
+
+    >>> tombstone(3, "mnist", "purge").ops
+    ({'op': 'purge'},)
+    """
+    now = clock.now()
+    return Version(
+        version=number,
+        write_id=clock.random_hex(16),
+        written=now,
+        ops=({"op": op},),
+        state=None,
+        purged=now,
+        experiment=experiment,
+    )
+
+
 def create(store: Store, scheme: Scheme[S], version: Version[S]) -> bool:
-    """Store version 1 and return whether this call made the chain; False if another exists."""
+    """Store a version and return whether this call did; False if there is another one."""
     _announce(store, scheme, version.version)
     return put_once(store, scheme.key(version.version), scheme.encode(version))
 
@@ -132,20 +183,45 @@ class Chain(Generic[S]):
         return state
 
     def refresh(self) -> S:
-        """Read forward to the last version and return its state: one GET if none is new."""
+        """Read forward to the last version and return its state: one GET if none is new.
+
+        Raises what the scheme says where the chain was purged; that costs one GET more for a head
+        of more than a day.
+        """
         with self._lock:
             while True:
                 try:
-                    self.head = load(self.store, self.scheme, self.head.version + 1)
+                    self._advance(self.head.version + 1)
                 except NotFoundError:
+                    self._check_head()
                     return self.state
+
+    def _advance(self, number: int) -> None:
+        version = load(self.store, self.scheme, number)
+        if version.purged:
+            raise self.scheme.purged()
+        self.head = version
+
+    def _check_head(self) -> None:
+        """Raise if the head is gone, so that "no version follows" says nothing."""
+        key = self.scheme.key(self.head.version)
+        if self._is_old():
+            try:
+                insist(lambda: self.store.get_range(key, 0, 1))
+            except NotFoundError:
+                raise self.scheme.purged() from None
+
+    def _is_old(self) -> bool:
+        return abs(clock.now() - self.head.written) > OLD
 
     def commit(self, *changes: Change[S]) -> S:
         """Apply changes, store the new version and return its state.
 
         A lost race is tried again on the winner's state. Where the changes change nothing, also
         after looking for newer versions, nothing is written. Errors of `apply` are raised before
-        anything is written. Raises CommitUnknownError if the store never answered for certain.
+        anything is written. Raises CommitUnknownError if the store never answered for certain, and
+        what the scheme says where the chain was purged; to find that out costs a LIST where the
+        head is older than a day.
         """
         with self._lock:
             self._settle()
@@ -202,5 +278,26 @@ class Chain(Generic[S]):
         version, data = self._open
         won = put_once(self.store, self.scheme.key(version.version), data)
         self._open = None
-        self.head = version if won else load(self.store, self.scheme, version.version)
+        if won:
+            if self._is_old():
+                self._check_name(version.version)
+            self.head = version
+        else:
+            self._advance(version.version)
         return won
+
+    def _check_name(self, number: int) -> None:
+        """Undo a commit whose name was free because a purge had freed it, and say so.
+
+        A purge puts its tombstone first, behind all names that it frees.
+        """
+        listed = insist(lambda: self.store.list(self.scheme.folder))
+        numbers = {parse_version(info.key) or 0 for info in listed}
+        last = max(numbers)
+        is_last = last == number or not load(self.store, self.scheme, last).purged
+        if number - 1 in numbers and is_last:
+            return
+        keys = [self.scheme.key(number)]
+        keys += [self.scheme.marker(number)] if self.scheme.marker else []
+        insist(partial(self.store.delete, keys))
+        raise self.scheme.purged()

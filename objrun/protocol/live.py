@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from objrun.errors import (
     FormatError,
     NotFoundError,
+    RunNotFoundError,
     UnavailableError,
     UnsupportedFormatError,
 )
@@ -60,11 +61,14 @@ class Marked(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """The runs of an experiment, by id, and the errors of those that could not be read."""
+    """The runs of an experiment, by id, the errors of those that could not be read, and the ids
+    of those of which a tombstone was found.
+    """
 
     versions: dict[str, Version[RunState]]
     damaged: list[FormatError]
 
+    purged: set[str]
 
 def run_scheme(experiment: str, run: str) -> Scheme[RunState]:
     """Return the scheme of a run's chain: its markers stand in its experiment's feed."""
@@ -75,6 +79,7 @@ def run_scheme(experiment: str, run: str) -> Scheme[RunState]:
         decode=decode_run,
         replay=replay,
         marker=lambda version: keys.marker(experiment, run, version),
+        purged=lambda: RunNotFoundError(f"run {run!r} was deleted and purged: it is gone"),
     )
 
 
@@ -88,7 +93,7 @@ def read_runs(store: Store, known: Mapping[str, Known]) -> dict[str, Runs]:
     asked: list[Marked] = []
     found: dict[str, Runs] = {}
     for (experiment, seen), last in zip(known.items(), listed, strict=True):
-        found[experiment] = Runs({}, [])
+        found[experiment] = Runs({}, [], set())
         for run, marked in last().items():
             if run in seen:
                 found[experiment].versions[run] = seen[run]
@@ -96,12 +101,15 @@ def read_runs(store: Store, known: Mapping[str, Known]) -> dict[str, Runs]:
             if marked > before:
                 asked.append(Marked(experiment, run, before, marked))
     for one, version in read_changed(store, asked):
-        versions, damaged = found[one.experiment]
+        versions, damaged, purged = found[one.experiment]
         if isinstance(version, FormatError):
             # An earlier version must not pass for the last one.
             versions.pop(one.run, None)
             damaged.append(version)
         elif version is not None:
+        elif version is not None and version.purged:
+            versions.pop(one.run, None)
+            purged.add(one.run)
             versions[one.run] = version
     return found
 
@@ -127,7 +135,7 @@ def read_changed(
 ) -> Iterator[tuple[Marked, Version[RunState] | FormatError | None]]:
     """Yield the last version of each run, many read at once; None if none is newer than `known`.
 
-    A damaged one is yielded as its error.
+    A damaged one is yielded as its error; of a purged run it is the tombstone, without a state.
     """
     wanted = [*asked]
     for one, read in zip(wanted, together(store, partial(_last_of, store), wanted), strict=True):
@@ -137,8 +145,8 @@ def read_changed(
             yield one, error
         else:
             # The marker of one who lost the race for an id stands in another experiment.
-            ours = version and version.state and version.state.experiment == one.experiment
-            yield one, version if ours else None
+            where = version and (version.state.experiment if version.state else version.experiment)
+            yield one, version if where == one.experiment else None
 
 
 def _last_of(store: Store, asked: Marked) -> Version[RunState] | None:
@@ -152,7 +160,8 @@ def _last_of(store: Store, asked: Marked) -> Version[RunState] | None:
             # The writer of this version is in flight or dead: the one before is the last.
             number -= 1
             if asked.marked - number == MISSES:
-                number = min(number, last_version(store, scheme))
+                # A later one where all up to this one were purged.
+                number = last_version(store, scheme)
         else:
             return version if version.state else load(store, scheme, number)
     return None

@@ -1,0 +1,127 @@
+"""A chain that was purged: what handles, readers and writers make of its tombstone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from objrun.errors import RunNotFoundError
+from objrun.format.documents import decode_run, encode_run
+from objrun.format.states import RunState, Version
+from objrun.protocol.chain import Chain, create, first_version, last_version, load_last, tombstone
+from objrun.protocol.live import read_runs, run_scheme
+from objrun.protocol.updates import CREATE, SetTags
+from objrun.storage.wrappers import CountingStore
+
+if TYPE_CHECKING:
+    from objrun.storage import Store
+
+WHEN = datetime(2026, 1, 31, 12, tzinfo=UTC)
+SCHEME = run_scheme("e", "r")
+STATE = RunState(run_id="r", experiment="e", number=1, root_run_id="r", created=WHEN)
+
+
+def started(store: Store, *, tags: int = 2, written: datetime = WHEN) -> list[Version[RunState]]:
+    """Return the versions of a chain that was written long ago."""
+    versions = []
+    for number in range(1, tags + 2):
+        state = replace(STATE, tags={str(tag): None for tag in range(number - 1)})
+        version = replace(first_version(state, [CREATE], number), written=written)
+        assert create(store, SCHEME, version)
+        versions.append(version)
+    return versions
+
+
+def purge(store: Store, last: int, *, keep: int = 0) -> None:
+    """Purge the chain as gc does; `keep`: versions that it has not come to yet."""
+    assert create(store, SCHEME, tombstone(last + 1, "e", "purge"))
+    store.delete(SCHEME.key(number) for number in range(1, last + 1 - keep))
+
+
+def names(store: Store) -> list[str]:
+    return [info.key.rpartition("/")[2] for info in store.list(SCHEME.folder)]
+
+
+def test_it_comes_back_as_it_was_written() -> None:
+    version = tombstone(3, "e", "purge")
+    assert decode_run(SCHEME.key(3), encode_run(version)) == version
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("keep", [0, 1, 3])
+def test_a_handle_that_looks_again_is_told(store: Store, at: int, keep: int) -> None:
+    versions = started(store)
+    purge(store, 3, keep=keep)
+    with pytest.raises(RunNotFoundError, match="'r' was deleted and purged"):
+        Chain(store, SCHEME, versions[at - 1]).refresh()
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("keep", [0, 1, 2, 3])
+def test_a_commit_on_a_name_that_was_freed_is_undone(store: Store, at: int, keep: int) -> None:
+    versions = started(store)
+    purge(store, 3, keep=keep)
+    before = names(store)
+    chain = Chain(store, SCHEME, versions[at - 1])
+    for _ in range(2):
+        with pytest.raises(RunNotFoundError, match="'r' was deleted and purged"):
+            chain.commit(SetTags({"a": "1"}))
+    assert names(store) == before
+    assert last_version(store, SCHEME) == 4
+
+
+def test_a_commit_on_what_was_not_purged_costs_a_list_once_a_day(store: Store) -> None:
+    versions = started(store)
+    counting = CountingStore(store)
+    chain = Chain(counting, SCHEME, versions[-1])
+    chain.commit(SetTags({"a": "1"}))
+    assert counting.counts == {"put": 1, "put_if_absent": 1, "list": 1}
+    counting.reset()
+    chain.commit(SetTags({"b": "1"}))
+    assert counting.counts == {"put": 1, "put_if_absent": 1}
+    assert chain.refresh().tags == {"0": None, "1": None, "a": "1", "b": "1"}
+
+
+def test_another_that_commits_meanwhile_is_no_purge(store: Store) -> None:
+    """Between the commit and the LIST that follows it, others may commit."""
+    versions = started(store)
+    other = Chain(store, SCHEME, versions[-1])
+
+    class Crowded(CountingStore):
+        def list(self, prefix: str) -> list:  # type: ignore[type-arg]
+            other.commit(SetTags({"other": "1"}))
+            return super().list(prefix)
+
+    chain = Chain(Crowded(store), SCHEME, versions[-1])
+    chain.commit(SetTags({"a": "1"}))
+    assert chain.refresh().tags == {"0": None, "1": None, "a": "1", "other": "1"}
+
+
+def test_a_blind_version_behind_it_changes_nothing(store: Store) -> None:
+    started(store)
+    purge(store, 3)
+    blind: Version[RunState] = Version(
+        version=5, write_id="w", written=WHEN, ops=({"op": "describe"},), state=None, base=1
+    )
+    store.put(SCHEME.key(5), encode_run(blind))
+    found = load_last(store, SCHEME)
+    assert found is not None
+    assert (found.state, found.experiment, found.version) == (None, "e", 5)
+
+
+def test_it_is_left_out_of_listings_and_told(store: Store) -> None:
+    versions = started(store)
+    purge(store, 3)
+    for known in ({}, {"r": versions[0]}, {"r": versions[2]}):
+        found = read_runs(store, {"e": known})["e"]
+        assert (found.versions, found.damaged, found.purged) == ({}, [], {"r"})
+
+
+def test_markers_that_are_left_over_lead_to_it(store: Store) -> None:
+    started(store, tags=8)
+    purge(store, 9)
+    store.delete([f"experiments/e/feed/r.{number:08d}" for number in range(6, 11)])
+    assert read_runs(store, {"e": {}})["e"].purged == {"r"}
