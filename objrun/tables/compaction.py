@@ -1,0 +1,275 @@
+"""Compact an experiment: what is live becomes tables, and a checkpoint says so. SPEC section 11.
+
+Any number of processes may do this at once, beside writers and readers, and die at any moment: what
+is not in the greatest checkpoint does not count, and nothing live is removed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import polars as pl
+
+from objrun import clock
+from objrun.errors import FormatError, NotFoundError, UnavailableError
+from objrun.format.checkpoints import Checkpoint
+from objrun.protocol.checkpointing import commit_checkpoint, latest_checkpoint
+from objrun.protocol.cover import choose
+from objrun.protocol.live import Marked, last_markers, list_segments, read_changed
+from objrun.tables.folding import StaleError, run_job
+from objrun.tables.merging import merge_frames
+from objrun.tables.planning import POINTS, Planned, jobs_of, merge_of
+from objrun.tables.reading import Rows, TableReader
+from objrun.tables.run_rows import stored_frame
+from objrun.tables.writing import Target, write_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from concurrent.futures import Executor, Future
+
+    from objrun.format.checkpoints import TableFile
+    from objrun.format.keys import SegmentKey
+    from objrun.format.states import RunState, Version
+    from objrun.storage import Store
+    from objrun.tables.folding import Done
+    from objrun.tables.planning import Job
+
+TRIES: Final = 10
+"""Times a compaction begins again because another one was quicker."""
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What a compaction did: its checkpoint, and how much it put into tables.
+
+    `damaged` are objects that could not be read; they stay as they are.
+    """
+
+    checkpoint: Checkpoint
+    runs: int
+    points: int
+    segments: int
+    damaged: tuple[FormatError, ...]
+
+
+class Listing(NamedTuple):
+    """What is live: the greatest marked version by run, and the keys of segments."""
+
+    markers: dict[str, int]
+    segments: dict[SegmentKey, str]
+
+
+class Known(NamedTuple):
+    """What the tables have of runs that are live: root and version by run, stop by writer."""
+
+    roots: dict[str, str]
+    versions: dict[str, int]
+    coverage: dict[tuple[str, str], int]
+
+
+def compact(
+    store: Store,
+    experiment: str,
+    *,
+    executor: Executor | None = None,
+    workers: int = 1,
+    drop: Collection[str] = (),
+    whole: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Compacted | None:
+    """Put what is live of an experiment into tables and commit a checkpoint; None if nothing is.
+
+    `executor`: where jobs run, `workers` of them at once; the store must be picklable for other
+    processes. `drop`: runs whose rows leave the tables. `whole`: merge all levels into one.
+    `progress` is told the points done and in all.
+
+    Raises UnavailableError where others were quicker TRIES times.
+    """
+    for _ in range(TRIES):
+        listing = list_live(store, experiment)
+        checkpoint = latest_checkpoint(store, experiment)
+        attempt = _Attempt(store, experiment, listing, checkpoint, frozenset(drop))
+        try:
+            made = attempt.make(executor, workers, progress, whole=whole)
+        except (StaleError, NotFoundError):
+            continue
+        if made is None or commit_checkpoint(store, made.checkpoint):
+            return made
+    message = f"others compact {experiment!r} faster than this process: try again"
+    raise UnavailableError(message)
+
+
+def list_live(store: Store, experiment: str) -> Listing:
+    """Return what is live of an experiment, by two LISTs.
+
+    Segments come first, so that the marker of each one's run is listed or folded already.
+    """
+    segments = list_segments(store, experiment)
+    return Listing(last_markers(store, experiment), segments)
+
+
+def known_of(store: Store, checkpoint: Checkpoint | None, listing: Listing) -> Known:
+    """Return what the tables have of the runs in a listing."""
+    known = Known({}, {}, {})
+    wanted = {*listing.markers, *(segment.run for segment in listing.segments)}
+    if checkpoint is None or not wanted:
+        return known
+    for frame in _frames(store, checkpoint, "runs", ("root_run_id", "run_id", "version")):
+        for root, run, version in frame.filter(pl.col("run_id").is_in([*wanted])).iter_rows():
+            known.roots[run] = root
+            known.versions[run] = max(version, known.versions.get(run, 0))
+    if listing.segments:
+        for frame in _frames(store, checkpoint, "coverage", ("run_id", "writer", "stop")):
+            for run, writer, stop in frame.filter(pl.col("run_id").is_in([*wanted])).iter_rows():
+                known.coverage[run, writer] = max(stop, known.coverage.get((run, writer), 0))
+    return known
+
+
+def _frames(
+    store: Store, checkpoint: Checkpoint, kind: str, columns: tuple[str, ...]
+) -> Iterator[pl.DataFrame]:
+    for file in checkpoint.of_kind(kind):
+        yield from TableReader(store, checkpoint.experiment, file).frames(Rows(), columns)
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """One try to compact, from one listing and the checkpoint that was read after it."""
+
+    store: Store
+    experiment: str
+    listing: Listing
+    checkpoint: Checkpoint | None
+    drop: frozenset[str]
+
+    @property
+    def base(self) -> int:
+        return self.checkpoint.number if self.checkpoint else 0
+
+    def make(
+        self,
+        executor: Executor | None,
+        workers: int,
+        progress: Callable[[int, int], None],
+        *,
+        whole: bool,
+    ) -> Compacted | None:
+        """Write all tables and return the checkpoint to commit; None if nothing changes."""
+        known = known_of(self.store, self.checkpoint, self.listing)
+        changed, gone, damaged = self._changed(known)
+        drop = self.drop | (gone & known.versions.keys())
+        pieces = self._pieces(known, changed, drop)
+        everything = whole or bool(drop)
+        files = self.checkpoint.files if self.checkpoint else ()
+        done: list[Done] = []
+        if changed or everything:
+            files = self._with_runs(files, changed, drop, everything=everything)
+        if pieces or everything:
+            new = sum(piece.rows for piece in pieces)
+            merge = merge_of(self.checkpoint, POINTS, new, all_levels=everything)
+            jobs = jobs_of(self.experiment, self.base, merge, pieces, workers=workers, without=drop)
+            done = [*_carried_out(self.store, jobs, executor, progress)]
+            merged = {file.name for file in merge.files}
+            kept = [file for file in files if file.name not in merged]
+            files = (*kept, *(file for one in done for file in one.files))
+        if files == (self.checkpoint.files if self.checkpoint else ()):
+            return None
+        return Compacted(
+            checkpoint=self._next(files),
+            runs=len(changed),
+            points=sum(one.points for one in done),
+            segments=sum(one.segments for one in done),
+            damaged=(*damaged, *(error for one in done for error in one.damaged)),
+        )
+
+    def _changed(self, known: Known) -> tuple[list[Version[RunState]], set[str], list[FormatError]]:
+        """Return the runs that changed, the ids of those that were purged, and what is damaged."""
+        asked = [
+            Marked(self.experiment, run, known.versions.get(run, 0), marked)
+            for run, marked in self.listing.markers.items()
+            if marked > known.versions.get(run, 0) and run not in self.drop
+        ]
+        versions: list[Version[RunState]] = []
+        gone: set[str] = set()
+        damaged: list[FormatError] = []
+        for one, version in read_changed(self.store, asked):
+            if isinstance(version, FormatError):
+                damaged.append(version)
+            elif version is not None and version.purged:
+                gone.add(one.run)
+            elif version is not None:
+                versions.append(version)
+        return versions, gone, damaged
+
+    def _pieces(
+        self, known: Known, changed: Iterable[Version[RunState]], drop: frozenset[str]
+    ) -> list[Planned]:
+        """Return the rows of segments that the tables lack, of runs that could be read."""
+        roots = dict(known.roots)
+        roots.update((v.state.run_id, v.state.root_run_id) for v in changed if v.state)
+        segments = self.listing.segments
+        ours = (s for s in segments if s.run in roots and s.run not in drop)
+        return [
+            Planned(roots[piece.segment.run], piece.segment, segments[piece.segment], piece.skip)
+            for piece in choose(ours, known.coverage)
+        ]
+
+    def _with_runs(
+        self,
+        files: tuple[TableFile, ...],
+        changed: list[Version[RunState]],
+        drop: frozenset[str],
+        *,
+        everything: bool,
+    ) -> tuple[TableFile, ...]:
+        merge = merge_of(self.checkpoint, ("runs",), len(changed), all_levels=everything)
+        rows = Rows(without=drop)
+        tables = [
+            TableReader(self.store, self.experiment, file).frames(rows) for file in merge.files
+        ]
+        new = stored_frame(changed).sort("root_run_id", "run_id")
+        target = Target(self.store, self.experiment, self.base, "runs", merge.level)
+        made = write_frames(target, merge_frames([*tables, [new]], newest))
+        merged = {file.name for file in merge.files}
+        return (*(file for file in files if file.name not in merged), *made)
+
+    def _next(self, files: tuple[TableFile, ...]) -> Checkpoint:
+        order = {"runs": 0, "summary": 1, "metrics": 2, "coverage": 3}
+        ordered = sorted(files, key=lambda f: (order[f.kind], f.level, f.first, f.last))
+        fields = {
+            "number": self.base + 1,
+            "write_id": clock.random_hex(16),
+            "written": clock.now(),
+            # Whoever is based below it cannot commit any more, since this number is taken.
+            "orphan_floor": self.base + 1,
+            "files": tuple(ordered),
+        }
+        if self.checkpoint is None:
+            return Checkpoint(experiment=self.experiment, **fields)  # type: ignore[arg-type]
+        return replace(self.checkpoint, **fields)  # type: ignore[arg-type]
+
+
+def newest(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return of each run the row of its greatest version, sorted as the table is."""
+    ordered = rows.sort("root_run_id", "run_id", "version")
+    return ordered.unique(("root_run_id", "run_id"), keep="last", maintain_order=True)
+
+
+def _carried_out(
+    store: Store,
+    jobs: list[Job],
+    executor: Executor | None,
+    progress: Callable[[int, int], None],
+) -> Iterator[Done]:
+    total = sum(piece.rows for job in jobs for piece in job.pieces)
+    finished = 0
+    progress(0, total)
+    futures: list[Future[Done]] = (
+        [executor.submit(run_job, store, j) for j in jobs] if executor else []
+    )
+    for place, job in enumerate(jobs):
+        done = futures[place].result() if futures else run_job(store, job)
+        finished += sum(piece.rows for piece in job.pieces)
+        progress(finished, total)
+        yield done

@@ -1,0 +1,184 @@
+"""Read points: those in tables and those that are live, as one. SPEC sections 10 and 11."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import polars as pl
+
+from objrun.errors import CorruptObjectError, NotFoundError, UnavailableError
+from objrun.format import keys
+from objrun.protocol.checkpointing import latest_checkpoint
+from objrun.protocol.cover import choose
+from objrun.protocol.live import RESTARTS, list_segments, read_pieces
+from objrun.storage import together
+from objrun.tables.chunks import EMPTY, Source, chunk_of_segments, concat, decoded
+from objrun.tables.merging import merge_chunks
+from objrun.tables.reading import Rows, TableReader, read_frame, read_whole, selected
+from objrun.tables.summing import parts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from objrun.format.checkpoints import Checkpoint, TableFile
+    from objrun.format.keys import SegmentKey
+    from objrun.protocol.live import Shard
+    from objrun.storage import Store
+    from objrun.tables.chunks import Chunk
+
+
+OnDamage = Callable[["CorruptObjectError"], None]
+T = TypeVar("T")
+
+
+class _Tail(NamedTuple):
+    """Segments that are live, and the roots of their runs as far as tables have them."""
+
+    shards: list[Shard]
+    roots: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points of an experiment, and where they were read: `shards` are live, `files` tables."""
+
+    chunk: Chunk
+    experiment: str
+    shards: Sequence[Shard]
+    files: Sequence[TableFile]
+
+    def key_of(self, run: str, writer: str, offset: int) -> str:
+        """Return the key of the object that a point was read from."""
+        for key, segment, skip, _ in self.shards:
+            whose = (segment.run, segment.writer) == (run, writer)
+            if whose and segment.start + skip <= offset < segment.stop:
+                return key
+        holding = Rows(runs=frozenset([run]))
+        root = self.chunk.blocks.filter(holding.condition())["root_run_id"][0]
+        names = [file.name for file in self.files if file.first <= root <= file.last]
+        return keys.tables(self.experiment) + names[0]
+
+
+def read_points(
+    store: Store,
+    experiment: str,
+    rows: Rows,
+    on_damage: OnDamage,
+    *,
+    run: str | None = None,
+) -> Points:
+    """Return the points that `rows` asks for, sorted as a metrics table.
+
+    Of one `run` only its own segments are listed. A damaged object is handed to `on_damage`, which
+    raises it or leaves it out. One LIST of segments, one of checkpoints; of each table that can
+    have such points its footer and a range or two; the segments that are not in tables.
+    """
+
+    def read_tables(checkpoint: Checkpoint | None) -> tuple[list[TableFile], list[list[Chunk]]]:
+        files = _files(checkpoint, "metrics", rows)
+        return files, _table_chunks(store, experiment, files, rows, on_damage)
+
+    tail, (files, tables) = _consistent(store, experiment, rows, run, read_tables)
+    live = _live_chunk(tail, rows, on_damage)
+    merged = merge_chunks([*tables, [live]]) if tables else [live]
+    return Points(concat([EMPTY, *merged]), experiment, tail.shards, files)
+
+
+def read_parts(
+    store: Store, experiment: str, names: frozenset[str], on_damage: OnDamage
+) -> pl.DataFrame:
+    """Return what the points of some metrics come to, as rows of summary tables, unordered."""
+
+    def read_tables(checkpoint: Checkpoint | None) -> list[pl.DataFrame]:
+        files = _files(checkpoint, "summary", Rows())
+        read = together(store, lambda file: read_whole(store, experiment, file), files)
+        return [read_frame(data()).filter(pl.col("name").is_in([*names])) for data in read]
+
+    rows = Rows(names=names)
+    tail, tables = _consistent(store, experiment, rows, None, read_tables)
+    return pl.concat([*tables, parts_of(_live_chunk(tail, rows, on_damage))])
+
+
+def _consistent(
+    store: Store,
+    experiment: str,
+    rows: Rows,
+    run: str | None,
+    read_tables: Callable[[Checkpoint | None], T],
+) -> tuple[_Tail, T]:
+    """Return what is live and what `read_tables` gives, of one moment. The order is what counts."""
+    read: dict[str, bytes] = {}
+    for _ in range(RESTARTS):
+        listed = list_segments(store, experiment, run)
+        checkpoint = latest_checkpoint(store, experiment)
+        try:
+            wanted = [s for s in listed if rows.runs is None or s.run in rows.runs]
+            covered = _coverage(store, checkpoint, wanted, rows)
+            stops = {writer: stop for writer, (_, stop) in covered.items()}
+            shards = read_pieces(store, choose(wanted, stops), listed, read)
+            if shards is not None:
+                roots = {run: root for (run, _), (root, _) in covered.items()}
+                return _Tail(shards, roots), read_tables(checkpoint)
+        except NotFoundError:
+            # Superseded and removed since it was listed.
+            continue
+    message = f"the objects of {experiment!r} change faster than they can be read: try again"
+    raise UnavailableError(message)
+
+
+def _files(checkpoint: Checkpoint | None, kind: str, rows: Rows) -> list[TableFile]:
+    files = checkpoint.of_kind(kind) if checkpoint else []
+    return [file for file in files if rows.may_be_in(file)]
+
+
+def _coverage(
+    store: Store, checkpoint: Checkpoint | None, segments: Sequence[SegmentKey], rows: Rows
+) -> dict[tuple[str, str], tuple[str, int]]:
+    """Return root and covered rows of writers that have segments, by (run, writer)."""
+    found: dict[tuple[str, str], tuple[str, int]] = {}
+    if checkpoint is None or not segments:
+        return found
+    runs = frozenset(segment.run for segment in segments)
+    asked = Rows(rows.first, rows.stop, runs)
+    readers = [
+        TableReader(store, checkpoint.experiment, file)
+        for file in checkpoint.of_kind("coverage")
+        if rows.may_be_in(file)
+    ]
+    for answer in together(store, lambda reader: [*reader.frames(asked)], readers):
+        for frame in answer():
+            for root, run, writer, stop in frame.iter_rows():
+                _, before = found.get((run, writer), (root, 0))
+                found[run, writer] = root, max(stop, before)
+    return found
+
+
+def _table_chunks(
+    store: Store,
+    experiment: str,
+    files: Sequence[TableFile],
+    rows: Rows,
+    on_damage: OnDamage,
+) -> list[list[Chunk]]:
+    """Return the points of tables, level by level, the oldest first."""
+    levels: dict[int, list[Chunk]] = {file.level: [] for file in files}
+    readers = [TableReader(store, experiment, file) for file in files]
+    answers = together(store, lambda reader: [*reader.chunks(rows)], readers)
+    for file, answer in zip(files, answers, strict=True):
+        try:
+            levels[file.level] += answer()
+        except CorruptObjectError as error:
+            on_damage(error)
+    return [*levels.values()]
+
+
+def _live_chunk(tail: _Tail, rows: Rows, on_damage: OnDamage) -> Chunk:
+    """Return the points of segments; the root of a run that is in no table does not matter."""
+    sources = [
+        Source(tail.roots.get(shard.segment.run, shard.segment.run), shard) for shard in tail.shards
+    ]
+    sources.sort(key=lambda source: (source.root, source.shard.segment[1:]))
+    chunk = chunk_of_segments(decoded(sources, on_damage))
+    return chunk if rows.names is None else selected(chunk, Rows(names=rows.names))

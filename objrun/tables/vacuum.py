@@ -1,0 +1,199 @@
+"""Remove what the tables have made needless. SPEC section 11.5.
+
+Every rule here looks at the greatest checkpoint, listed anew, never at what this process believes
+to have committed: a checkpoint of a smaller number may have been made after one was removed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from objrun import clock
+from objrun.errors import NotFoundError, UnavailableError
+from objrun.format import keys
+from objrun.format.checkpoints import decode_checkpoint
+from objrun.protocol.chain import load, tombstone
+from objrun.protocol.live import Marked, read_changed, run_scheme
+from objrun.protocol.settle import insist, put_once
+from objrun.tables.reading import Rows, TableReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    import polars as pl
+
+    from objrun.format.checkpoints import Checkpoint
+    from objrun.format.states import RunState, Version
+    from objrun.storage import ObjectInfo, Store
+
+RETENTION: Final = timedelta(hours=1)
+"""How long a checkpoint and its tables stay after a newer one: for readers that hold it."""
+
+DEAD: Final = timedelta(hours=1)
+"""Age of a marker without a version at which its writer counts as dead."""
+
+TRIES: Final = 10
+
+
+@dataclass(frozen=True)
+class Needless:
+    """Objects that can go, by reason; each is a row of a listing.
+
+    `burnt` are markers whose version its dead writer never made: it is made as a version that
+    changes nothing, so that the marker can go with the next compaction.
+    """
+
+    segments: Sequence[ObjectInfo] = ()
+    markers: Sequence[ObjectInfo] = ()
+    checkpoints: Sequence[ObjectInfo] = ()
+    tables: Sequence[ObjectInfo] = ()
+    burnt: Sequence[Marked] = ()
+
+    @property
+    def removed(self) -> list[ObjectInfo]:
+        """All that goes, checkpoints before the tables that they name."""
+        return [*self.segments, *self.markers, *self.checkpoints, *self.tables]
+
+    @property
+    def size(self) -> int:
+        """The bytes of what goes."""
+        return sum(info.size for info in self.removed)
+
+
+def vacuum(
+    store: Store, experiment: str, *, retention: timedelta = RETENTION, dry_run: bool = False
+) -> Needless:
+    """Remove what is needless in an experiment and return what that was.
+
+    Segments and markers that the greatest checkpoint covers; checkpoints that were superseded
+    `retention` ago, and tables that none of those left names. With `dry_run` nothing is removed.
+    """
+    for _ in range(TRIES):
+        try:
+            found = _look(store, experiment, retention)
+        except NotFoundError:
+            # Another vacuum, or a compaction, was here meanwhile.
+            continue
+        if not dry_run:
+            _burn(store, found.burnt)
+            for infos in (found.segments, found.markers, found.checkpoints, found.tables):
+                _delete(store, [info.key for info in infos])
+        return found
+    message = f"the objects of {experiment!r} change faster than they can be read: try again"
+    raise UnavailableError(message)
+
+
+def _delete(store: Store, names: list[str]) -> None:
+    if names:
+        insist(lambda: store.delete(names))
+
+
+def _look(store: Store, experiment: str, retention: timedelta) -> Needless:
+    # What is listed before the checkpoints is covered by the greatest of them, or stays.
+    segments = insist(lambda: store.list(keys.shards(experiment)))
+    markers = insist(lambda: store.list(keys.feed(experiment)))
+    tables = insist(lambda: store.list(keys.tables(experiment)))
+    logged = insist(lambda: store.list(keys.checkpoints(experiment)))
+    log = [info for info in logged if keys.parse_version(info.key)]
+    if not log:
+        return Needless()
+    now = insist(store.now)
+    ages = [now - later.modified for _, later in pairwise(log)]
+    old = [info for info, age in zip(log, ages, strict=False) if age >= retention]
+    kept = [_read(store, info.key) for info in log if info not in old]
+    latest = kept[-1]
+    named = {file.name for checkpoint in kept for file in checkpoint.files}
+    folded, burnt = _folded(store, latest, markers, now)
+    return Needless(
+        segments=_covered(store, latest, segments),
+        markers=folded,
+        checkpoints=old,
+        tables=[info for info in tables if _is_orphan(info, named, latest)],
+        burnt=burnt,
+    )
+
+
+def _read(store: Store, key: str) -> Checkpoint:
+    return decode_checkpoint(key, insist(lambda: store.get(key)))
+
+
+def _is_orphan(info: ObjectInfo, named: set[str], latest: Checkpoint) -> bool:
+    """Return whether nobody names a table, nor ever will: its base is below the orphan floor."""
+    table = keys.parse_table(info.key)
+    if table is None or info.key.rpartition("/")[2] in named:
+        return False
+    return table.base < latest.orphan_floor
+
+
+def _covered(
+    store: Store, checkpoint: Checkpoint, listed: Iterable[ObjectInfo]
+) -> list[ObjectInfo]:
+    """Return the segments all of whose rows are in tables."""
+    named = {info: segment for info in listed if (segment := keys.parse_segment(info.key))}
+    runs = frozenset(segment.run for segment in named.values())
+    stops: dict[tuple[str, str], int] = {}
+    for frame in _frames(store, checkpoint, "coverage", runs):
+        for run, writer, stop in frame.select("run_id", "writer", "stop").iter_rows():
+            stops[run, writer] = max(stop, stops.get((run, writer), 0))
+    return [info for info, s in named.items() if s.stop <= stops.get((s.run, s.writer), 0)]
+
+
+def _folded(
+    store: Store, checkpoint: Checkpoint, listed: Iterable[ObjectInfo], now: datetime
+) -> tuple[list[ObjectInfo], list[Marked]]:
+    """Return the markers of versions that are in tables or purged, and those of dead writers."""
+    named = {info: marker for info in listed if (marker := keys.parse_marker(info.key))}
+    runs = frozenset(marker.run for marker in named.values())
+    versions: dict[str, int] = {}
+    for frame in _frames(store, checkpoint, "runs", runs):
+        for run, version in frame.select("run_id", "version").iter_rows():
+            versions[run] = max(version, versions.get(run, 0))
+    waiting: dict[str, int] = {}
+    for info, (run, version) in named.items():
+        if version > versions.get(run, 0) and now - info.modified >= DEAD:
+            waiting[run] = max(version, waiting.get(run, 0))
+    asked = [
+        Marked(checkpoint.experiment, run, versions.get(run, 0), version)
+        for run, version in waiting.items()
+    ]
+    burnt: list[Marked] = []
+    for one, found in read_changed(store, asked):
+        if isinstance(found, Exception):
+            continue
+        last = found.version if found is not None else one.known
+        if found is not None and found.purged and one.run not in versions:
+            # In no table any more: nobody needs to be told of it.
+            versions[one.run] = found.version
+        elif one.marked == last + 1:
+            burnt.append(one._replace(known=last))
+    folded = [info for info, m in named.items() if m.version <= versions.get(m.run, 0)]
+    return folded, burnt
+
+
+def _frames(
+    store: Store, checkpoint: Checkpoint, kind: str, runs: frozenset[str]
+) -> Iterator[pl.DataFrame]:
+    if runs:
+        for file in checkpoint.of_kind(kind):
+            yield from TableReader(store, checkpoint.experiment, file).frames(Rows(runs=runs))
+
+
+def _burn(store: Store, markers: Iterable[Marked]) -> None:
+    """Make the versions that dead writers announced; one that was made meanwhile stays as it is."""
+    for experiment, run, known, marked in markers:
+        scheme = run_scheme(experiment, run)
+        if known:
+            version = no_change(load(store, scheme, known))
+        else:
+            version = tombstone(marked, experiment, "purge")
+        put_once(store, scheme.key(marked), scheme.encode(version))
+
+
+def no_change(head: Version[RunState]) -> Version[RunState]:
+    """Return the version after `head` that changes nothing."""
+    fresh = {"write_id": clock.random_hex(16), "written": clock.now(), "base": None}
+    return replace(head, version=head.version + 1, ops=(), **fresh)  # type: ignore[arg-type]
