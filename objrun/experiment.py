@@ -343,7 +343,7 @@ class Experiment:
         from objrun.query.listing import all_runs
 
         known = {self.name: self.workspace.known_runs(self.name)}
-        return all_runs(self.workspace.querying(), [self.name], known, columns).lazy()
+        return all_runs(self.workspace.querying(), known, columns).lazy()
 
     def metrics(self) -> pl.LazyFrame:
         """Return the points of all runs as a LazyFrame, each metric in reading order.

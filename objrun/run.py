@@ -142,15 +142,14 @@ class Run(RunLife):
         >>> [r.number for r in Run.list(run.experiment, tags={"model": "cnn"})]
         [1]
         """
+        import polars as pl
+
         from objrun.query.filters import run_filter
         from objrun.run_list import list_runs
 
         passes = run_filter(type=type, tags=tags, properties=properties, status=status)
-
-        def shown(state: RunState) -> bool:
-            return (include_children or state.parent_run_id is None) and passes(state)
-
-        return list_runs(experiment, shown, where)
+        shown = pl.lit(value=True) if include_children else pl.col("parent_run_id").is_null()
+        return list_runs(experiment, shown & passes, where)
 
     def get_children(
         self,
@@ -166,20 +165,22 @@ class Run(RunLife):
         >>> len(run.get_children())
         0
         """
+        import polars as pl
+
         from objrun.query.filters import run_filter
         from objrun.run_list import list_descendants, list_runs
 
         passes = run_filter(type=type, tags=tags, properties=properties, status=status)
         if recursive:
             return list_descendants(self._experiment, self._chain.state, passes, where)
-
-        def shown(state: RunState) -> bool:
-            return state.parent_run_id == self.id and passes(state)
-
-        return list_runs(self._experiment, shown, where)
+        return list_runs(self._experiment, (pl.col("parent_run_id") == self.id) & passes, where)
 
     def _descendants(self, run_type: str | None) -> builtins.list[str]:
-        return [child.id for child in self.get_children(recursive=True, type=run_type)]
+        from objrun.query.filters import run_filter
+        from objrun.run_list import descendant_rows
+
+        rows = descendant_rows(self._experiment, self._chain.state)
+        return rows.filter(run_filter(type=run_type))["run_id"].to_list()
 
     @classmethod
     def add_type_provider(cls, runtype: str, run_factory: Factory) -> None:

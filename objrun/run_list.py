@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, overload
 from objrun.format.checking import format_time
 from objrun.protocol.chain import Chain, resolve
 from objrun.protocol.settle import insist
-from objrun.query.listing import ids_in_order, live_runs
+from objrun.query.listing import descendants, read_runs_frame, where_true
 from objrun.run import Run
 from objrun.storage import together
+from objrun.tables.run_rows import version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     import polars as pl
 
@@ -31,81 +32,88 @@ class RunList(Sequence[Run]):
     (1, True)
     """
 
-    def __init__(self, runs: list[Run]) -> None:
-        """Hold `runs`."""
-        self._runs = runs
+    def __init__(self, experiment: Experiment, rows: pl.DataFrame) -> None:
+        """List runs of `experiment`: `rows` has the columns of the table of runs."""
+        self._experiment = experiment
+        self._rows = rows
+        self._made: dict[str, Run] = {}
         self._position = 0
 
     def __len__(self) -> int:
         """Count them."""
-        return len(self._runs)
+        return self._rows.height
 
     @overload
     def __getitem__(self, index: int) -> Run: ...
     @overload
     def __getitem__(self, index: slice) -> RunList: ...
     def __getitem__(self, index: int | slice) -> Run | RunList:
-        """Return one of them, or a part."""
-        if isinstance(index, slice):
-            return RunList(self._runs[index])
-        return self._runs[index]
+        """Return one of them, always the same object, or a part."""
+        if not isinstance(index, slice):
+            return self._run(range(len(self))[index])
+        part = RunList(self._experiment, self._rows[index])
+        part._made = self._made
+        return part
+
+    def _run(self, place: int) -> Run:
+        run_id = self._rows["run_id"][place]
+        run = self._made.get(run_id)
+        if run is None:
+            run = Run.of_version(self._experiment, self._version(run_id, place))
+            run = self._made.setdefault(run_id, run)
+        return run
+
+    def _version(self, run_id: str, place: int) -> Version[RunState]:
+        """Return the version as it was read, which also tells what was done, or as its row does."""
+        known = self._experiment.workspace.known_runs(self._experiment.name)
+        read = known.versions.get(run_id)
+        if read is not None and read.version == self._rows["version"][place]:
+            return read
+        return version_of(self._rows.row(place, named=True))
 
     def __next__(self) -> Run:
         """Return the next of them; StopIteration behind the last."""
-        if self._position >= len(self._runs):
+        if self._position >= len(self):
             raise StopIteration
         self._position += 1
-        return self._runs[self._position - 1]
+        return self[self._position - 1]
 
     def __repr__(self) -> str:
         """Show them as a list."""
-        return repr(self._runs)
+        return repr([*self])
 
     def _repr_html_(self) -> str:
         """Show a table in a notebook."""
-        return html_table(run.state for run in self._runs)
+        return html_table(run.state for run in self)
 
 
-def list_runs(
-    experiment: Experiment, passes: Callable[[RunState], bool], where: pl.Expr | None
-) -> RunList:
+def list_runs(experiment: Experiment, passes: pl.Expr, where: pl.Expr | None) -> RunList:
     """Return the runs of an experiment that pass, newest first; none if it was never made."""
-    return _chosen(experiment, _live(experiment, passes), where)
+    return _chosen(experiment, _read(experiment), passes, where)
 
 
 def list_descendants(
-    experiment: Experiment,
-    ancestor: RunState,
-    passes: Callable[[RunState], bool],
-    where: pl.Expr | None,
+    experiment: Experiment, ancestor: RunState, passes: pl.Expr, where: pl.Expr | None
 ) -> RunList:
     """Return the runs below `ancestor`, at any depth, that pass, newest first."""
-    tree = _live(experiment, lambda state: state.root_run_id == ancestor.root_run_id)
-    children: dict[str | None, list[Version[RunState]]] = {}
-    for version in tree:
-        if version.state:
-            children.setdefault(version.state.parent_run_id, []).append(version)
-    below: list[Version[RunState]] = []
-    reached = [ancestor.run_id]
-    while reached:
-        found = children.get(reached.pop(), [])
-        below += [version for version in found if version.state and passes(version.state)]
-        reached += [version.state.run_id for version in found if version.state]
-    return _chosen(experiment, below, where)
+    return _chosen(experiment, descendant_rows(experiment, ancestor), passes, where)
 
 
-def _live(experiment: Experiment, passes: Callable[[RunState], bool]) -> list[Version[RunState]]:
-    workspace = experiment.workspace
-    known = workspace.known_runs(experiment.name)
-    return live_runs(workspace.querying(), experiment.name, known, passes)
+def descendant_rows(experiment: Experiment, ancestor: RunState) -> pl.DataFrame:
+    """Return the rows of the table of runs that are below `ancestor`, in no particular order."""
+    return descendants(_read(experiment), ancestor.run_id, ancestor.root_run_id)
+
+
+def _read(experiment: Experiment) -> pl.DataFrame:
+    workspace, name = experiment.workspace, experiment.name
+    return read_runs_frame(workspace.querying(), {name: workspace.known_runs(name)})
 
 
 def _chosen(
-    experiment: Experiment, versions: list[Version[RunState]], where: pl.Expr | None
+    experiment: Experiment, rows: pl.DataFrame, passes: pl.Expr, where: pl.Expr | None
 ) -> RunList:
-    of_id = {version.state.run_id: version for version in versions if version.state}
-    ids = ids_in_order(experiment.workspace.querying(), versions, where)
-    return RunList([Run.of_version(experiment, of_id[run_id]) for run_id in ids])
+    found = where_true(experiment.workspace.querying(), rows.filter(passes), where)
+    return RunList(experiment, found)
 
 
 def history(chain: Chain[RunState], store: Store) -> list[dict[str, Any]]:
@@ -114,7 +122,9 @@ def history(chain: Chain[RunState], store: Store) -> list[dict[str, Any]]:
     What a run began with is told as operations of its first version.
     """
     scheme = chain.scheme
-    names = [scheme.key(number) for number in range(1, chain.head.version)]
+    # A version that was made of a row does not tell what was done.
+    last = [chain.head] if chain.head.write_id else []
+    names = [scheme.key(number) for number in range(1, chain.head.version + 1 - len(last))]
     versions: list[Version[RunState]] = []
     for key, data in zip(
         names, together(store, lambda key: insist(lambda: store.get(key)), names), strict=True
@@ -128,7 +138,7 @@ def history(chain: Chain[RunState], store: Store) -> list[dict[str, Any]]:
             "ops": [*(dict(op) for op in version.ops), *_beginning(version)],
             "status": version.state.status if version.state else None,
         }
-        for version in [*versions, chain.head]
+        for version in [*versions, *last]
     ]
 
 

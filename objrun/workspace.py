@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from objrun.experiment import Experiment
-    from objrun.format.states import Header, RunState, Version
+    from objrun.format.states import Header
+    from objrun.query.listing import Known
     from objrun.run import Run
     from objrun.storage import Store
 
@@ -59,7 +60,7 @@ class Workspace:
         self._read: Header | None = None
         self._written: Header | None = None
         self._cached: Store | None = None
-        self._runs: dict[str, dict[str, Version[RunState]]] = {}
+        self._runs: dict[str, Known] = {}
 
     @property
     def url(self) -> str:
@@ -210,11 +211,15 @@ class Workspace:
         """Return all runs of all experiments as a frame; see `Experiment.runs`."""
         from objrun.query.listing import all_runs
 
-        return all_runs(self.querying(), self.experiment_names(), self._runs, columns).lazy()
+        store = self.querying()
+        known = {name: self.known_runs(name) for name in self.experiment_names()}
+        return all_runs(store, known, columns).lazy()
 
-    def known_runs(self, experiment: str) -> dict[str, Version[RunState]]:
-        """Return the versions of an experiment's runs read so far: versions never change."""
-        return self._runs.setdefault(experiment, {})
+    def known_runs(self, experiment: str) -> Known:
+        """Return what has been read of an experiment's runs, to be brought up to date."""
+        from objrun.query.listing import Known
+
+        return self._runs.setdefault(experiment, Known())
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as URL and options, and the header if it was read: it never changes."""

@@ -97,35 +97,55 @@ def children(
         message = "is min or max"
         raise typer.BadParameter(message, param_hint="--best")
     found = find_run(open_workspace(url, option), run)
-    family = _family(found)
-    shown = [state for state, _ in _walk(family, found.id, depth=None if recursive else 1)]
-    scores = _scores(found, {state.run_id for state in shown}, metric, best)
+    family = Family.of(found, depth=None if recursive else 1)
+    shown = list(family.states.values())
+    scores = _scores(found, {*family.states}, metric, best)
     if as_json:
         print_lines(_documents(shown, scores))
     elif as_csv:
         print_csv(FIELDS, _csv_rows(shown, scores))
     else:
-        print_tree(new_console(), found.state, family, scores, depth=None if recursive else 1)
+        print_tree(new_console(), found.state, family, scores)
 
 
-def _family(run: Run) -> dict[str, list[RunState]]:
-    """Return the children of each run below `run`, oldest first."""
-    below: dict[str, list[RunState]] = {}
-    for child in sorted(run.get_children(recursive=True), key=lambda child: child.number):
-        below.setdefault(child.state.parent_run_id or "", []).append(child.state)
-    return below
+@dataclass(frozen=True)
+class Family:
+    """The runs below a run: those that are shown, parents first, and how many are not.
 
+    `hidden` counts the runs below one that is shown and whose own are not.
+    """
 
-def _walk(
-    family: Mapping[str, Sequence[RunState]], top: str, depth: int | None
-) -> Iterator[tuple[RunState, int]]:
-    """Yield every run below `top` with its depth, down to `depth`, parents first."""
-    waiting = [(state, 1) for state in reversed(family.get(top, []))]
-    while waiting:
-        state, level = waiting.pop()
-        yield state, level
-        if depth is None or level < depth:
-            waiting += [(child, level + 1) for child in reversed(family.get(state.run_id, []))]
+    states: Mapping[str, RunState]
+    hidden: Mapping[str, int]
+
+    @classmethod
+    def of(cls, top: Run, depth: int | None) -> Family:
+        """Return the runs below `top`, siblings from the oldest on, shown down to `depth`."""
+        from objrun.run_list import descendant_rows
+        from objrun.tables.run_rows import version_of
+
+        rows = descendant_rows(top.experiment, top.state).sort("number")
+        below: dict[str, list[int]] = {}
+        for place, parent in enumerate(rows["parent_run_id"]):
+            below.setdefault(parent, []).append(place)
+        ids = rows["run_id"].to_list()
+
+        def walk(run_id: str, depth: int | None) -> Iterator[tuple[int, int]]:
+            waiting = [(place, 1) for place in reversed(below.get(run_id, []))]
+            while waiting:
+                place, level = waiting.pop()
+                yield place, level
+                if depth is None or level < depth:
+                    more = reversed(below.get(ids[place], []))
+                    waiting += [(child, level + 1) for child in more]
+
+        shown = [*walk(top.id, depth)]
+        versions = map(version_of, rows[[place for place, _ in shown]].iter_rows(named=True))
+        cut = [ids[place] for place, level in shown if level == depth]
+        return cls(
+            {version.state.run_id: version.state for version in versions if version.state},
+            {run_id: sum(1 for _ in walk(run_id, None)) for run_id in cut},
+        )
 
 
 def _scores(run: Run, ids: set[str], metric: str | None, goal: str | None) -> Scores | None:
@@ -157,20 +177,18 @@ def _scores(run: Run, ids: set[str], metric: str | None, goal: str | None) -> Sc
 def print_tree(
     console: Console,
     top: RunState,
-    family: Mapping[str, Sequence[RunState]],
+    family: Family,
     scores: Scores | None,
-    depth: int | None = None,
 ) -> None:
-    """Print the runs below `top`; beyond `depth` only their number."""
+    """Print the runs below `top`; of those that are not shown only their number."""
     head = Text.assemble((f"{top.experiment}/{top.number}", "bold"), "  ", _line(top, scores))
     tree = Tree(head, guide_style="dim")
     branches = {top.run_id: tree}
-    shown = list(_walk(family, top.run_id, depth))
-    room = max((len(title_of(state)) for state, _ in shown), default=0)
-    for state, level in shown:
+    shown = family.states.values()
+    room = max((len(title_of(state)) for state in shown), default=0)
+    for state in shown:
         line = Text.assemble((f"#{state.number}", "bold"), " ", _line(state, scores, room))
-        below = sum(1 for _ in _walk(family, state.run_id, None))
-        if below and level == depth:
+        if below := family.hidden.get(state.run_id):
             line.append(f"  and {below} below: --recursive", style="dim")
         line.no_wrap, line.overflow = True, "ellipsis"
         branches[state.run_id] = branches[state.parent_run_id or ""].add(line)

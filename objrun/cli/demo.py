@@ -98,10 +98,12 @@ def _family(parent: Run) -> list[Run]:
 
 
 def _print_runs(console: Console, parent: Run, named: str) -> None:
+    import polars as pl
+
     workspace = parent.experiment.workspace
     query = Query(
         [parent.experiment.name],
-        lambda state: state.root_run_id == parent.id,
+        pl.col("root_run_id") == parent.id,
         columns=["params.model", "params.hidden", "params.lr", "metrics.accuracy.max"],
     )
     listing = find_runs(workspace.reading(), workspace.known_runs, query)

@@ -84,10 +84,9 @@ def _points(run: Run, name: str | None, *, recursive: bool) -> pl.DataFrame:
     points = run.metrics(recursive=recursive).collect()
     if recursive:
         # Run by run as they were started; the frame has them by id.
-        known = run.experiment.workspace.known_runs(run.experiment.name)
-        numbers = {key: version.state.number for key, version in known.items() if version.state}
-        order = pl.col("run_id").replace_strict(numbers, default=0, return_dtype=pl.Int64)
-        points = points.sort(order, maintain_order=True)
+        numbers = _read_rows(run).select("run_id", "number")
+        points = points.join(numbers, on="run_id", how="left", maintain_order="left")
+        points = points.sort("number", maintain_order=True, nulls_last=False).drop("number")
     if name is None:
         return points
     found = points.filter(pl.col("name") == name)
@@ -98,6 +97,11 @@ def _points(run: Run, name: str | None, *, recursive: bool) -> pl.DataFrame:
         message = f"run {run.id} has no metric {name!r}: {there}"
         raise ServiceException(message)
     return found
+
+
+def _read_rows(run: Run) -> pl.DataFrame:
+    """Return the rows of all runs, as they were when the metrics of the descendants were read."""
+    return run.experiment.workspace.known_runs(run.experiment.name).rows
 
 
 def _documents(points: pl.DataFrame) -> Iterator[dict[str, Any]]:
@@ -126,8 +130,13 @@ def _columns(run: Run, points: pl.DataFrame, *, recursive: bool, screen: bool) -
 
 
 def _run_columns(run: Run, ids: list[str], *, screen: bool) -> list[Column]:
-    known = run.experiment.workspace.known_runs(run.experiment.name)
-    states = {key: version.state for key, version in known.items() if version.state}
+    import polars as pl
+
+    from objrun.tables.run_rows import version_of
+
+    rows = _read_rows(run).filter(pl.col("run_id").is_in({*ids}))
+    versions = map(version_of, rows.iter_rows(named=True))
+    states = {version.state.run_id: version.state for version in versions if version.state}
     states[run.id] = run.state
     shown = [states.get(run_id) for run_id in ids]
     return [

@@ -1,4 +1,4 @@
-"""Stores around a store that save requests: what was read is kept, what is not wanted not listed.
+"""A store around a store that fetches every object once.
 
 Objects of a store are written once and never change, so an object read before is not fetched
 again; listings always are. What a redraw costs is then its LISTs and what is new.
@@ -7,8 +7,6 @@ again; listings always are. What a redraw costs is then its LISTs and what is ne
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-
-from objrun.format.keys import parse_segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,17 +68,3 @@ class RememberingStore:
     def now(self) -> datetime:
         """Tell the store's time."""
         return self._store.now()
-
-
-class SegmentsOf(RememberingStore):
-    """A store that lists only the segments of some runs, so that no others are fetched."""
-
-    def __init__(self, store: Store, runs: set[str]) -> None:
-        """List segments of `runs`."""
-        super().__init__(store)
-        self._runs = runs
-
-    def list(self, prefix: str) -> list[ObjectInfo]:
-        """Find objects; of segments those of the runs."""
-        found = ((info, parse_segment(info.key)) for info in self._store.list(prefix))
-        return [info for info, key in found if key is None or key.run in self._runs]

@@ -14,17 +14,15 @@ from rich.text import Text
 
 from objrun.cli.layout import Column
 from objrun.cli.names import PARTS, expanded, is_column, near
-from objrun.cli.remember import SegmentsOf
 from objrun.cli.style import age, one_line, short, span, status_text, tag_text
 from objrun.errors import ObjrunWarning, UserErrorException
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from objrun.format.states import RunState, Version
+    from objrun.format.states import RunState
+    from objrun.query.listing import Known
     from objrun.storage import Store
-
-    Known = Callable[[str], dict[str, Version[RunState]]]
 
 AUTO: Final = 12
 """Columns that are chosen at most where none are asked for."""
@@ -50,10 +48,13 @@ RUN_FIELDS: Final = (
 
 @dataclass(frozen=True)
 class Query:
-    """Which runs are asked for. `columns` None: choose them; may hold `*` as in `params.*`."""
+    """Which runs are asked for: `passes` is over the columns of the table of runs.
+
+    `columns` None: choose them; may hold `*` as in `params.*`.
+    """
 
     experiments: Sequence[str]
-    passes: Callable[[RunState], bool]
+    passes: pl.Expr
     where: pl.Expr | None = None
     columns: Sequence[str] | None = None
     limit: int | None = None
@@ -69,87 +70,72 @@ class Listing:
     total: int
 
 
-def find_runs(store: Store, known: Known, query: Query) -> Listing:
+def find_runs(store: Store, known: Callable[[str], Known], query: Query) -> Listing:
     """Return the runs that a query asks for. Metrics are read only where a column needs them."""
-    from objrun.query.listing import filtered, live_runs
-    from objrun.query.runs import runs_frame, with_columns
+    from objrun.query.listing import read_runs_frame, summaries_of, where_true
+    from objrun.query.runs import runs_frame
+    from objrun.tables.run_rows import version_of
 
-    versions = [
-        version
-        for name in query.experiments
-        for version in live_runs(store, name, known(name), query.passes)
-    ]
+    rows = read_runs_frame(store, {name: known(name) for name in query.experiments})
+    rows = rows.filter(query.passes)
     where = query.where
     roots = [] if where is None else where.meta.root_names()
-    _check_names(store, versions, [*roots, *(query.columns or ())])
-    frame = runs_frame(versions) if where is None else filtered(store, versions, where)
-    if where is not None and not frame.height:
-        _tell_unknown(store, versions, roots)
-    kept = frame.head(query.limit) if query.limit else frame
-    of_id = {version.state.run_id: version for version in versions if version.state}
-    shown = [of_id[run_id] for run_id in kept["run_id"]]
-    states = [version.state for version in shown if version.state]
+    _check_names(store, rows, [*roots, *(query.columns or ())])
+    found = where_true(store, rows, where)
+    if where is not None and not found.height:
+        _tell_unknown(store, rows, roots)
+    kept = found.head(query.limit) if query.limit else found
+    versions = (version_of(row) for row in kept.iter_rows(named=True))
+    states = [version.state for version in versions if version.state]
     asked = query.columns
     needs_metrics = asked is None or any(map(_is_metric, asked))
-    summaries = _summaries(store, states if needs_metrics else [])
-    there = _names(states, summaries["name"].to_list())
+    summaries = summaries_of(store, kept if needs_metrics else kept.clear())
+    there = _names(kept, summaries)
     names = _common(there, states) if asked is None else expanded(asked, there)
-    full = with_columns(runs_frame(shown), names, shown, summaries)
+    full = runs_frame(kept, names, summaries)
     cells = {name: _cells(name, states, full) for name in names}
-    return Listing(states, cells, asked is None, frame.height)
+    return Listing(states, cells, asked is None, found.height)
 
 
-def _check_names(store: Store, versions: Sequence[Version[RunState]], names: Sequence[str]) -> None:
+def _check_names(store: Store, rows: pl.DataFrame, names: Sequence[str]) -> None:
     """Raise UserErrorException for a name that no column can have and that is like another one."""
     for name in names:
-        if not is_column(name) and (meant := _meant(store, versions, name)):
+        if not is_column(name) and (meant := _meant(store, rows, name)):
             message = f"there is no column {name!r}; perhaps {meant}"
             raise UserErrorException(message)
 
 
-def _meant(store: Store, versions: Sequence[Version[RunState]], name: str) -> str:
+def _meant(store: Store, rows: pl.DataFrame, name: str) -> str:
+    from objrun.query.listing import summaries_of
     from objrun.query.runs import SCHEMA
 
-    states = [version.state for version in versions if version.state]
-    there = _names(states, _summaries(store, states)["name"].to_list())
-    meant = near(name, [*SCHEMA, *there])
+    meant = near(name, [*SCHEMA, *_names(rows, summaries_of(store, rows))])
     plain = all(re.fullmatch(r"[\w.]+", column) for column in meant)
     return " or ".join(meant) + ("" if plain else ", in a condition in double quotes")
 
 
-def _tell_unknown(
-    store: Store, versions: Sequence[Version[RunState]], names: Sequence[str]
-) -> None:
+def _tell_unknown(store: Store, rows: pl.DataFrame, names: Sequence[str]) -> None:
     """Warn of columns that no run has, where a condition was true for none: perhaps a typing error.
 
     That other runs will have them is why they are no error.
     """
     from objrun.query.listing import frame_of
 
-    frame = frame_of(store, versions, names)
+    frame = frame_of(store, rows, names)
     for name in dict.fromkeys(names):
         if "." in name and frame[name].null_count() == frame.height > 0:
-            meant = _meant(store, versions, name)
+            meant = _meant(store, rows, name)
             told = f"no run has {name}" + (f"; perhaps {meant}" if meant else "")
             warnings.warn(told, ObjrunWarning, stacklevel=2)
 
 
-def _summaries(store: Store, states: Sequence[RunState]) -> pl.DataFrame:
-    from objrun.protocol.live import read_shards
-    from objrun.query.metrics import leave_out, metrics_frame, summary_frame
-
-    wanted = {state.run_id for state in states}
-    experiments = sorted({state.experiment for state in states})
-    some = SegmentsOf(store, wanted)
-    shards = (shard for name in experiments for shard in read_shards(some, name))
-    return summary_frame(metrics_frame(shards, leave_out))
-
-
-def _names(states: Sequence[RunState], metrics: Iterable[str]) -> dict[str, int]:
+def _names(rows: pl.DataFrame, summaries: pl.DataFrame) -> dict[str, int]:
     """Return every column by name that there is, with the number of runs that have it."""
-    found = Counter(f"metrics.{name}.last" for name in metrics)
+    from objrun.query.named import keys_of
+
+    found = Counter(f"metrics.{name}.last" for name in summaries["name"])
     for part in PARTS:
-        found.update(f"{part}.{key}" for state in states for key in getattr(state, part))
+        found.update({f"{part}.{key}": count for key, count in keys_of(rows, part).items()})
     return dict(found)
 
 

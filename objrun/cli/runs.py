@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,9 +41,9 @@ from objrun.cli.where import parse_where
 from objrun.format.states import STATUSES
 
 if TYPE_CHECKING:
+    import polars as pl
     from rich.console import Console, RenderableType
 
-    from objrun.format.states import RunState
     from objrun.storage import Store
     from objrun.workspace import Workspace
 
@@ -98,7 +98,7 @@ class Selection:
     """
 
     experiment: str | None
-    passes: Callable[[RunState], bool]
+    passes: pl.Expr
     where: str | None
     columns: Sequence[str] | None
     limit: int | None
@@ -115,9 +115,7 @@ class Selection:
         return find_runs(store, workspace.known_runs, query)
 
 
-def passes(
-    statuses: Sequence[str], tags: Sequence[str], *, children: bool
-) -> Callable[[RunState], bool]:
+def passes(statuses: Sequence[str], tags: Sequence[str], *, children: bool) -> pl.Expr:
     """Return whether a run has one of the statuses (in any case) and all of the tags.
 
     Raises typer.BadParameter for a status that there is none of.
@@ -127,19 +125,17 @@ def passes(
     if "" in wanted:
         message = f"{', '.join(statuses)}: a status is one of {', '.join(STATUSES)}"
         raise typer.BadParameter(message, param_hint="--status")
-    pairs = [tag.partition("=") for tag in tags]
+    import polars as pl
 
-    def passing(state: RunState) -> bool:
-        return (
-            (children or state.parent_run_id is None)
-            and (not wanted or state.status in wanted)
-            and all(
-                key in state.tags and (not equals or state.tags[key] == value)
-                for key, equals, value in pairs
-            )
-        )
+    from objrun.query.filters import has_pairs
 
-    return passing
+    conditions = [pl.lit(value=True)] if children else [pl.col("parent_run_id").is_null()]
+    if wanted:
+        conditions.append(pl.col("status").is_in(wanted))
+    for tag in tags:
+        key, equals, value = tag.partition("=")
+        conditions.append(has_pairs("tags", {key: value} if equals else key))
+    return pl.all_horizontal(conditions)
 
 
 def _print(console: Console, workspace: Workspace, listing: Listing) -> None:

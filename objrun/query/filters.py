@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
+
+import polars as pl
 
 from objrun.errors import UserErrorException
-from objrun.format.states import STATUSES, type_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from objrun.format.states import ExperimentState, RunState
-
-    S = TypeVar("S", RunState, ExperimentState)
+from objrun.format.states import STATUSES
 
 Filter = str | Mapping[str, str | None] | None
 """A key that must be there, with any value; or keys that must have these values; or nothing."""
@@ -25,8 +20,8 @@ def run_filter(
     tags: Filter = None,
     properties: Filter = None,
     status: str | None = None,
-) -> Callable[[RunState], bool]:
-    """Return a function that says whether a run passes all filters; checks them at once.
+) -> pl.Expr:
+    """Return whether a run passes all filters, of the columns of the table of runs.
 
     Raises UserErrorException for a filter of another type or an unknown status.
     """
@@ -35,16 +30,12 @@ def run_filter(
     if status is not None and status not in STATUSES:
         message = f"status {status!r} is none of {', '.join(STATUSES)}"
         raise UserErrorException(message)
-
-    def passes(state: RunState) -> bool:
-        return (
-            (type is None or type_of(state) == type)
-            and (status is None or state.status == status)
-            and matches(state.tags, tags)
-            and matches(state.properties, properties)
-        )
-
-    return passes
+    conditions = [has_pairs("tags", tags), has_pairs("properties", properties)]
+    if type is not None:
+        conditions.append(pl.col("type") == type)
+    if status is not None:
+        conditions.append(pl.col("status") == status)
+    return pl.all_horizontal(conditions)
 
 
 def check_filter(name: str, wanted: Any) -> None:
@@ -58,6 +49,27 @@ def check_filter(name: str, wanted: Any) -> None:
         if not isinstance(key, str) or not (value is None or isinstance(value, str)):
             message = f"{name} maps text to text or None, not {key!r} to {value!r}"
             raise UserErrorException(message)
+
+
+def has_pairs(part: str, wanted: Filter) -> pl.Expr:
+    """Return whether the tags or properties of a run pass a filter, as `matches` says it.
+
+    >>> frame = pl.DataFrame({"tags": [[{"key": "a", "value": "1"}]]})
+    >>> frame.select(one=has_pairs("tags", "a"), other=has_pairs("tags", {"a": None})).row(0)
+    (True, False)
+    """
+    key, value = (pl.element().struct.field(name) for name in ("key", "value"))
+    if wanted is None:
+        return pl.lit(value=True)
+    if isinstance(wanted, str):
+        return pl.col(part).list.eval(key == wanted).list.any()
+    return pl.all_horizontal(
+        pl.lit(value=True),
+        *(
+            pl.col(part).list.eval((key == name) & value.eq_missing(pl.lit(text))).list.any()
+            for name, text in wanted.items()
+        ),
+    )
 
 
 def matches(actual: Mapping[str, str | None], wanted: Filter) -> bool:

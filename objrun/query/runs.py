@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from objrun.errors import UserErrorException
-from objrun.format.states import type_of
-from objrun.format.values import nearest
 from objrun.query.metrics import SUMMARY
+from objrun.query.named import PARTS, metric_columns, named_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from objrun.format.states import RunState, Version
+    from collections.abc import Iterable
 
 _TIME: Final = pl.Datetime("us", "UTC")
 _PAIRS: Final = pl.List(pl.Struct({"key": pl.String(), "value": pl.String()}))
@@ -48,46 +45,16 @@ SCHEMA: Final = pl.Schema(
 values as text. Columns by name: `tags.<key>`, `properties.<key>` (text), `params.<key>` (typed)
 and `metrics.<name>.<last|min|max|...>` (numbers)."""
 
-_PARTS: Final = ("tags", "params", "properties")
 _METRIC: Final = re.compile(rf"metrics\.(.+)\.({'|'.join(SUMMARY)})", re.DOTALL)
 
+NO_SUMMARIES: Final = pl.DataFrame(schema={"run_id": pl.String, "name": pl.String})
+"""What `runs_frame` is given where no metric is asked for."""
 
-def runs_frame(versions: Iterable[Version[RunState]]) -> pl.DataFrame:
-    """Return one row a run with the columns of SCHEMA, newest first by start, then by number."""
-    rows = [_row(version.version, version.state) for version in versions if version.state]
-    frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+def newest_first(stored: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame of the columns of the table of runs by start, then by number."""
     started = pl.coalesce("started", "created")
-    return frame.sort(started, "number", descending=True)
-
-
-def _row(version: int, state: RunState) -> tuple[Any, ...]:
-    error = state.error or {}
-    return (
-        state.run_id,
-        state.number,
-        state.experiment,
-        state.name,
-        state.display_name,
-        state.description,
-        type_of(state),
-        state.status,
-        state.parent_run_id,
-        state.root_run_id,
-        state.created,
-        state.started,
-        state.ended,
-        error.get("code"),
-        error.get("message"),
-        state.lifecycle,
-        version,
-        _pairs(state.tags),
-        _pairs({key: None if v is None else str(v) for key, v in state.params.items()}),
-        _pairs(state.properties),
-    )
-
-
-def _pairs(items: Any) -> list[dict[str, str | None]]:
-    return [{"key": key, "value": value} for key, value in items.items()]
+    return stored.sort(started, "number", "run_id", descending=True)
 
 
 def metric_names(columns: Iterable[str]) -> set[str]:
@@ -99,44 +66,33 @@ def metric_names(columns: Iterable[str]) -> set[str]:
     return {found[1] for column in columns if (found := _METRIC.fullmatch(column))}
 
 
-def with_columns(
-    frame: pl.DataFrame,
-    columns: Sequence[str],
-    versions: Iterable[Version[RunState]],
-    summaries: pl.DataFrame,
+def runs_frame(
+    stored: pl.DataFrame, columns: Iterable[str] = (), summaries: pl.DataFrame = NO_SUMMARIES
 ) -> pl.DataFrame:
-    """Return a frame of runs with the columns by name that `columns` asks for, null where absent.
+    """Return the columns of SCHEMA, and by name those that `columns` asks for, null where absent.
 
-    `summaries` are the rows of `summary_frame`. Raises UserErrorException for unknown columns.
+    `stored` has the columns of the table of runs, `summaries` are the rows of `summary_frame`.
+    Raises UserErrorException for unknown columns.
     """
-    states = {v.state.run_id: v.state for v in versions if v.state}
-    for column in dict.fromkeys(columns):
-        part, _, key = column.partition(".")
-        if column in frame.columns:
-            continue
-        if found := _METRIC.fullmatch(column):
-            which = summaries.filter(pl.col("name") == found[1])
-            which = which.select("run_id", pl.col(found[2]).alias(column))
-            frame = frame.join(which, on="run_id", how="left", maintain_order="left")
-        elif part in _PARTS and key:
-            cells = [getattr(states[run], part).get(key) for run in frame["run_id"]]
-            frame = frame.with_columns(_typed(column, cells))
+    named = [name for name in dict.fromkeys(columns) if name not in SCHEMA]
+    parts: dict[str, list[str]] = {}
+    metrics: dict[str, list[str]] = {}
+    for name in named:
+        part, _, key = name.partition(".")
+        if found := _METRIC.fullmatch(name):
+            metrics.setdefault(found[1], []).append(found[2])
+        elif part in PARTS and key:
+            parts.setdefault(part, []).append(key)
         else:
-            message = (
-                f"there is no column {column!r}: runs have {', '.join(SCHEMA)}, tags.<key>, "
-                f"params.<key>, properties.<key> and metrics.<name>.<{'|'.join(SUMMARY)}>"
-            )
-            raise UserErrorException(message)
-    return frame
+            raise _unknown(name)
+    added = [column for part, keys in parts.items() for column in named_columns(stored, part, keys)]
+    for metric, sums in metrics.items():
+        added += metric_columns(stored["run_id"], metric, sums, summaries)
+    return stored.select(*SCHEMA).hstack(added).select(*SCHEMA, *named)
 
 
-def _typed(name: str, cells: list[Any]) -> pl.Series:
-    """Return a column of the narrowest type that holds all cells: bool, int, float, else text."""
-    kinds = {type(cell) for cell in cells if cell is not None}
-    if kinds == {bool}:
-        return pl.Series(name, cells, pl.Boolean)
-    if kinds == {int} and all(cell is None or abs(cell) < 2**63 for cell in cells):
-        return pl.Series(name, cells, pl.Int64)
-    if kinds and kinds <= {int, float}:
-        return pl.Series(name, [None if c is None else nearest(c) for c in cells], pl.Float64)
-    return pl.Series(name, [None if cell is None else str(cell) for cell in cells], pl.String)
+def _unknown(column: str) -> UserErrorException:
+    return UserErrorException(
+        f"there is no column {column!r}: runs have {', '.join(SCHEMA)}, tags.<key>, "
+        f"params.<key>, properties.<key> and metrics.<name>.<{'|'.join(SUMMARY)}>"
+    )

@@ -16,6 +16,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from objrun import Experiment, Workspace
 from objrun.cli.remember import RememberingStore
 from objrun.cli.run_table import Query, find_runs
@@ -74,7 +76,7 @@ def test_drawing_again_fetches_nothing_twice(place: Path) -> None:
     workspace = Workspace(place)
     counting = CountingStore(workspace.reading())
     store = RememberingStore(counting)
-    query = Query(["digits"], lambda state: state.parent_run_id is None, limit=3)
+    query = Query(["digits"], pl.col("parent_run_id").is_null(), limit=3)
     first = find_runs(store, workspace.known_runs, query)
     # Eight runs; of metrics only those of the three that are shown: one segment.
     assert counting.counts["get"] == 8 + 1
