@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from objrun import clock
 from objrun.conversion import to_text
 from objrun.errors import (
-    ExperimentNotFoundError,
     NotAStoreError,
     RunExistsError,
     UserErrorException,
@@ -263,25 +262,28 @@ class Experiment:
         self.commit(SetLifecycle("active", clock.now()))
 
     @staticmethod
-    def delete(workspace: Workspace, experiment_id: str) -> None:
-        """Delete the experiment with this id (or name), which must have no runs.
+    def delete(workspace: Workspace, experiment_id: str, with_runs: bool = False) -> None:
+        """Delete the experiment with this id or name, which must have no runs.
 
-        Raises ExperimentNotFoundError, or UserErrorException where it has runs. Its name stays
-        reserved. A handle looks once whether its experiment is there: one that has started runs
-        before goes on starting them until its `refresh()`. They are found by id and by
-        `Experiment(ws, name).get_runs()`, though the experiment is not listed.
+        `with_runs`: put all its runs into the trash, too. `restore` brings it back until `objrun
+        gc` purges it; until then its name is taken. A handle looks once a day whether its
+        experiment is there: one that has started runs before goes on starting them until then or
+        its `refresh()`. Such runs are listed though their experiment is not, and keep it from
+        being purged. Raises ExperimentNotFoundError, or UserErrorException where it has runs.
         """
-        for experiment in Experiment.list(workspace, view_type="All"):
-            if experiment_id in (experiment.id, experiment.name):
-                if experiment.get_runs(include_children=True):
-                    message = (
-                        f"experiment {experiment.name!r} has runs: only empty ones are deleted"
-                    )
-                    raise UserErrorException(message)
-                experiment.commit(SetLifecycle("deleted", clock.now()))
-                return
-        message = f"there is no experiment {experiment_id!r} in {workspace.url}"
-        raise ExperimentNotFoundError(message)
+        from objrun.trash import delete_experiment
+
+        delete_experiment(workspace, experiment_id, with_runs=with_runs)
+
+    @staticmethod
+    def restore(workspace: Workspace, experiment_id: str) -> None:
+        """Bring the deleted experiment with this id or name back, and all runs in its trash.
+
+        Raises ExperimentNotFoundError where there is none, or it was purged.
+        """
+        from objrun.trash import restore_experiment
+
+        restore_experiment(workspace, experiment_id)
 
     @staticmethod
     def list(

@@ -100,6 +100,27 @@ class RunLife(RunMetrics, RunAnnotations):
         self._move("Canceled")
         self._close()
 
+    def delete(self) -> None:
+        """Put the run and all runs below it into the trash: lists and frames leave them out.
+
+        They are found by id until `objrun gc` purges them, a month later; `restore()` brings them
+        back. What is logged to them meanwhile is kept, and purged with them.
+
+        >>> child = run.child_run("given up")
+        >>> child.delete()
+        >>> child.id in [each.id for each in run.get_children()]
+        False
+        """
+        from objrun.trash import DELETED, mark_run
+
+        mark_run(self._experiment.workspace.writing(), self._chain, DELETED)
+
+    def restore(self) -> None:
+        """Take the run and all runs below it out of the trash; RunNotFoundError if purged."""
+        from objrun.trash import ACTIVE, mark_run
+
+        mark_run(self._experiment.workspace.writing(), self._chain, ACTIVE)
+
     def _fresh(self) -> RunState:
         state = self._chain.state
         return state if state.status in TERMINAL else self._chain.refresh()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from objrun.experiment import Experiment
     from objrun.format.states import Header
+    from objrun.protocol.purge import Freed
     from objrun.query.listing import Known
     from objrun.run import Run
     from objrun.storage import Store
@@ -216,6 +218,25 @@ class Workspace:
         return all_runs(store, known, columns).lazy()
 
     def known_runs(self, experiment: str) -> Known:
+    def gc(
+        self, older_than: timedelta = timedelta(days=30), *, dry_run: bool = False
+    ) -> Sequence[Freed]:
+        """Purge deleted runs and experiments to which nobody wrote for so long; say what that freed.
+
+        Both times are of the store's clock. One entry a run, and one for an experiment: objects and
+        bytes fewer in listings of the store. What a purged run had in compacted tables is removed
+        by the next vacuum. `dry_run`: change nothing.
+
+        Handles of other processes rely on two days at least: with less, see that nobody uses what
+        was deleted.
+
+        >>> ws.gc(dry_run=True)
+        []
+        """
+        from objrun.trash import collect
+
+        return [*collect(self, older_than, dry_run=dry_run)]
+
         """Return what has been read of an experiment's runs, to be brought up to date."""
         from objrun.query.listing import Known
 

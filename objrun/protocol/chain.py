@@ -283,7 +283,11 @@ class Chain(Generic[S]):
                 self._check_name(version.version)
             self.head = version
         else:
-            self._advance(version.version)
+            try:
+                self._advance(version.version)
+            except NotFoundError:
+                # It was there a moment ago, and only a purge removes versions.
+                raise self.scheme.purged() from None
         return won
 
     def _check_name(self, number: int) -> None:

@@ -73,6 +73,29 @@ def test_a_commit_on_a_name_that_was_freed_is_undone(store: Store, at: int, keep
     assert last_version(store, SCHEME) == 4
 
 
+def test_versions_may_go_in_any_order(store: Store) -> None:
+    versions = started(store)
+    assert create(store, SCHEME, tombstone(4, "e", "purge"))
+    store.delete([SCHEME.key(2)])
+    with pytest.raises(RunNotFoundError, match="purged"):
+        Chain(store, SCHEME, versions[0]).commit(SetTags({"a": "1"}))
+    assert names(store) == ["00000001.json", "00000003.json", "00000004.json"]
+
+
+def test_a_chain_that_goes_on_behind_it_is_another(store: Store) -> None:
+    """As that of an experiment does, whose name was free again."""
+    versions = started(store)
+    purge(store, 3)
+    store.delete([SCHEME.key(4)])
+    assert create(store, SCHEME, first_version(STATE, [CREATE], 5))
+    for version in versions:
+        with pytest.raises(RunNotFoundError, match="purged"):
+            Chain(store, SCHEME, version).commit(SetTags({"a": "1"}))
+        with pytest.raises(RunNotFoundError, match="purged"):
+            Chain(store, SCHEME, version).refresh()
+    assert names(store) == ["00000005.json"]
+
+
 def test_a_commit_on_what_was_not_purged_costs_a_list_once_a_day(store: Store) -> None:
     versions = started(store)
     counting = CountingStore(store)
