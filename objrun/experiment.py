@@ -356,11 +356,13 @@ class Experiment:
         >>> Experiment(ws, "digits").metrics().collect()["name"].to_list()
         ['accuracy']
         """
-        from objrun.protocol.live import read_shards
-        from objrun.query.metrics import in_reading_order, leave_out, metrics_frame
+        from objrun.query.metrics import leave_out
+        from objrun.query.reading_order import in_reading_order
+        from objrun.tables.points import read_points
+        from objrun.tables.reading import Rows
 
-        shards = read_shards(self.workspace.querying(), self.name)
-        return in_reading_order(metrics_frame(shards, leave_out)).lazy()
+        points = read_points(self.workspace.querying(), self.name, Rows(), leave_out)
+        return in_reading_order(points.chunk).frame.lazy()
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as workspace and name."""

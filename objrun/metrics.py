@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from objrun.clock import nanoseconds
 from objrun.conversion import to_items, to_list, to_logged_scalar, to_row, to_step, to_table
@@ -21,14 +22,22 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from objrun.protocol.live import Shard
     from objrun.storage import Store
+    from objrun.tables.points import Points
 
 MANY: Final = 65_536
 """Points of a batch from which on it is flushed without waiting."""
 
 _pack = RECORD.pack
 _FAMILY: Final = {"list": "scalar"}
+
+
+class Address(NamedTuple):
+    """Where the metrics of a run are: in its experiment, and in tables below its root run."""
+
+    experiment: str
+    run: str
+    root: str
 
 
 class RunMetrics:
@@ -38,13 +47,12 @@ class RunMetrics:
         self,
         querying: Callable[[], Store],
         writing: Callable[[], Store],
-        experiment: str,
-        run_id: str,
+        address: Address,
     ) -> None:
         """Read metrics from the store that `querying` opens, log them to that of `writing`."""
         self._querying = querying
         self._writing = writing
-        self._address = (experiment, run_id)
+        self._address = address
         self._made: dict[str, Writer] = {}
         self._writer: Writer | None = None
         self._stepped: dict[str, array[int]] = {}
@@ -173,7 +181,9 @@ class RunMetrics:
     def _start_writer(self) -> Writer:
         if self._writer is None:
             # setdefault is indivisible: two threads that log first get the same writer.
-            self._writer = self._made.setdefault("writer", Writer(self._writing, *self._address))
+            self._writer = self._made.setdefault(
+                "writer", Writer(self._writing, *self._address[:2])
+            )
             self._stepped = self._writer.buffer.stepped
             self._plain = self._writer.buffer.plain
         return self._writer
@@ -192,10 +202,10 @@ class RunMetrics:
         >>> run.metrics().collect().columns[:5]
         ['run_id', 'name', 'kind', 'step', 'time']
         """
-        from objrun.query.metrics import in_reading_order, metrics_frame, refuse
+        from objrun.query.reading_order import in_reading_order
 
-        runs = [self._address[1], *(self._descendants(None) if recursive else ())]
-        return in_reading_order(metrics_frame(self._segments(runs), refuse)).lazy()
+        runs = [self._address.run, *(self._descendants(None) if recursive else ())]
+        return in_reading_order(self._points(runs).chunk).frame.lazy()
 
     def get_metrics(
         self,
@@ -217,19 +227,22 @@ class RunMetrics:
         """
         from objrun.query.values import metric_values
 
-        runs = [self._address[1], *(self._descendants(run_type) if recursive else ())]
-        values = metric_values(self._segments(runs), name)
-        return values if recursive else values.get(self._address[1], {})
+        runs = [self._address.run, *(self._descendants(run_type) if recursive else ())]
+        values = metric_values(self._points(runs, name))
+        return values if recursive else values.get(self._address.run, {})
 
-    def _segments(self, runs: list[str]) -> list[Shard]:
-        """Return the segments of these runs of this experiment that count, fetched at once."""
-        from objrun.protocol.live import read_shards
+    def _points(self, runs: list[str], name: str | None = None) -> Points:
+        """Return the points of these runs of one root run, of all metrics or of one."""
+        from objrun.query.metrics import refuse
+        from objrun.tables.points import read_points
+        from objrun.tables.reading import of_root
 
         self.flush()
-        experiment, run_id = self._address
-        if runs == [run_id]:
-            return read_shards(self._querying(), experiment, run_id)
-        return read_shards(self._querying(), experiment, among=set(runs))
+        experiment, run_id, root = self._address
+        names = None if name is None else frozenset([name])
+        rows = replace(of_root(root), runs=frozenset(runs), names=names)
+        alone = run_id if runs == [run_id] else None
+        return read_points(self._querying(), experiment, rows, refuse, run=alone)
 
     def _descendants(self, run_type: str | None) -> list[str]:
         """Return the ids of all descendants of a type; `Run` knows them."""

@@ -9,7 +9,7 @@ from objrun.errors import RunNotFoundError, UserErrorException
 from objrun.format.names import check_run_id
 from objrun.format.states import type_of
 from objrun.life import RunLife
-from objrun.metrics import RunMetrics
+from objrun.metrics import Address, RunMetrics
 from objrun.protocol.chain import Chain, load_last
 from objrun.protocol.live import run_scheme
 from objrun.start import Start, children_tags
@@ -67,8 +67,8 @@ class Run(RunLife):
             raise TypeError
         workspace = experiment.workspace
         store = workspace.reading()
-        known = (state.experiment, state.run_id)
-        RunMetrics.__init__(self, workspace.querying, workspace.writing, *known)
+        address = Address(state.experiment, state.run_id, state.root_run_id)
+        RunMetrics.__init__(self, workspace.querying, workspace.writing, address)
         scheme = run_scheme(state.experiment, state.run_id)
         self._experiment = experiment
         self._chain = Chain(store, scheme, version)

@@ -101,12 +101,13 @@ def list_descendants(
 
 def descendant_rows(experiment: Experiment, ancestor: RunState) -> pl.DataFrame:
     """Return the rows of the table of runs that are below `ancestor`, in no particular order."""
-    return descendants(_read(experiment), ancestor.run_id, ancestor.root_run_id)
+    rows = _read(experiment, ancestor.root_run_id)
+    return descendants(rows, ancestor.run_id, ancestor.root_run_id)
 
 
-def _read(experiment: Experiment) -> pl.DataFrame:
+def _read(experiment: Experiment, root: str | None = None) -> pl.DataFrame:
     workspace, name = experiment.workspace, experiment.name
-    return read_runs_frame(workspace.querying(), {name: workspace.known_runs(name)})
+    return read_runs_frame(workspace.querying(), {name: workspace.known_runs(name)}, root)
 
 
 def _chosen(

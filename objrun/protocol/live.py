@@ -14,22 +14,20 @@ from objrun.errors import (
     FormatError,
     NotFoundError,
     RunNotFoundError,
-    UnavailableError,
-    UnsupportedFormatError,
 )
 from objrun.format import keys
 from objrun.format.documents import decode_run, encode_run
 from objrun.protocol.chain import Scheme, last_version, load
-from objrun.protocol.cover import Piece, choose
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import replay
 from objrun.storage import together
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from objrun.format.keys import SegmentKey
     from objrun.format.states import RunState, Version
+    from objrun.protocol.cover import Piece
     from objrun.storage import Store
 
     Known = Mapping[str, Version[RunState]]
@@ -61,14 +59,12 @@ class Marked(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """The runs of an experiment, by id, the errors of those that could not be read, and the ids
-    of those of which a tombstone was found.
-    """
+    """The runs of an experiment by id, the errors of damaged ones, and the ids of purged ones."""
 
     versions: dict[str, Version[RunState]]
     damaged: list[FormatError]
-
     purged: set[str]
+
 
 def run_scheme(experiment: str, run: str) -> Scheme[RunState]:
     """Return the scheme of a run's chain: its markers stand in its experiment's feed."""
@@ -78,8 +74,8 @@ def run_scheme(experiment: str, run: str) -> Scheme[RunState]:
         encode=encode_run,
         decode=decode_run,
         replay=replay,
-        marker=lambda version: keys.marker(experiment, run, version),
         purged=lambda: RunNotFoundError(f"run {run!r} was deleted and purged: it is gone"),
+        marker=lambda version: keys.marker(experiment, run, version),
     )
 
 
@@ -89,7 +85,7 @@ def read_runs(store: Store, known: Mapping[str, Known]) -> dict[str, Runs]:
     Two LISTs an experiment, one GET a changed run, many at once. `known` holds the experiments,
     each with versions read before, by run id; a run that has no newer marker is not fetched.
     """
-    listed = together(store, lambda experiment: _markers(store, experiment), known)
+    listed = together(store, lambda experiment: last_markers(store, experiment), known)
     asked: list[Marked] = []
     found: dict[str, Runs] = {}
     for (experiment, seen), last in zip(known.items(), listed, strict=True):
@@ -106,18 +102,12 @@ def read_runs(store: Store, known: Mapping[str, Known]) -> dict[str, Runs]:
             # An earlier version must not pass for the last one.
             versions.pop(one.run, None)
             damaged.append(version)
-        elif version is not None:
         elif version is not None and version.purged:
             versions.pop(one.run, None)
             purged.add(one.run)
+        elif version is not None:
             versions[one.run] = version
     return found
-
-
-def _markers(store: Store, experiment: str) -> dict[str, int]:
-    last = last_markers(store, experiment)
-    refuse_checkpoints(store, experiment)
-    return last
 
 
 def last_markers(store: Store, experiment: str) -> dict[str, int]:
@@ -167,59 +157,35 @@ def _last_of(store: Store, asked: Marked) -> Version[RunState] | None:
     return None
 
 
-def refuse_checkpoints(store: Store, experiment: str) -> None:
-    """Raise UnsupportedFormatError where an experiment was compacted by a newer objrun.
-
-    Compaction removes segments and markers, so whoever cannot read its tables must not answer.
-    """
-    prefix = keys.checkpoints(experiment)
-    if insist(lambda: store.list(prefix)):
-        message = f"experiment {experiment!r} was compacted by a newer objrun: upgrade to read it"
-        raise UnsupportedFormatError(message)
-
-
-def read_shards(
-    store: Store,
-    experiment: str,
-    run: str | None = None,
-    among: Container[str] | None = None,
-) -> list[Shard]:
-    """Return the segments that count, by run, writer and offset.
-
-    Of one run, by a listing of it alone; of all; or of those `among` all.
-    """
-    read: dict[str, bytes] = {}
-    for _ in range(RESTARTS):
-        listed = _list_segments(store, keys.shards(experiment, run))
-        refuse_checkpoints(store, experiment)
-        pieces = choose(s for s in listed if among is None or s.run in among)
-        if _fetch_missing(store, (listed[piece.segment] for piece in pieces), read):
-            return [_shard(listed[piece.segment], piece, read) for piece in pieces]
-    message = f"the segments of {experiment!r} change faster than they can be read: try again"
-    raise UnavailableError(message)
-
-
-def _list_segments(store: Store, prefix: str) -> dict[SegmentKey, str]:
+def list_segments(store: Store, experiment: str, run: str | None = None) -> dict[SegmentKey, str]:
+    """Return the segments of an experiment, or of one run, and their keys: one LIST."""
     segments: dict[SegmentKey, str] = {}
-    for info in insist(lambda: store.list(prefix)):
+    for info in insist(lambda: store.list(keys.shards(experiment, run))):
         segment = keys.parse_segment(info.key)
         if segment is not None:
             segments[segment] = info.key
     return segments
 
 
-def _fetch_missing(store: Store, wanted: Iterable[str], read: dict[str, bytes]) -> bool:
-    """Add to `read` what is wanted; False where an object has vanished."""
+def read_pieces(
+    store: Store,
+    pieces: Sequence[Piece],
+    listed: Mapping[SegmentKey, str],
+    read: dict[str, bytes],
+) -> list[Shard] | None:
+    """Return segments by their pieces, None where one has vanished: it was superseded.
+
+    `read` holds the bytes of those read before, and is added to.
+    """
     complete = True
-    missing = [key for key in wanted if key not in read]
+    missing = [listed[piece.segment] for piece in pieces if listed[piece.segment] not in read]
     answers = together(store, lambda key: insist(partial(store.get, key)), missing)
     for key, answer in zip(missing, answers, strict=True):
         try:
             read[key] = answer()
         except NotFoundError:
             complete = False
-    return complete
-
-
-def _shard(key: str, piece: Piece, read: Mapping[str, bytes]) -> Shard:
-    return Shard(key, piece.segment, piece.skip, read[key])
+    if not complete:
+        return None
+    named = ((listed[piece.segment], piece) for piece in pieces)
+    return [Shard(key, *piece, read[key]) for key, piece in named]

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import warnings
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from objrun.errors import CorruptObjectWarning, UserErrorException
-from objrun.protocol.live import read_runs, read_shards
-from objrun.query.metrics import leave_out, metrics_frame, summary_frame
+from objrun.errors import CorruptObjectWarning, FormatError, UserErrorException
+from objrun.protocol.live import read_changed
+from objrun.query.metrics import leave_out
 from objrun.query.runs import NO_SUMMARIES, SCHEMA, metric_names, newest_first, runs_frame
+from objrun.storage import together
+from objrun.tables.points import read_parts
+from objrun.tables.reading import Rows
 from objrun.tables.run_rows import STORED, last_rows, stored_frame
+from objrun.tables.runs import list_runs
+from objrun.tables.summing import PARTS, summed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from objrun.format.states import RunState, Version
     from objrun.storage import Store
+    from objrun.tables.runs import ListedRuns
 
 
 @dataclass(eq=False)
@@ -26,7 +33,7 @@ class Known:
     """What has been read of an experiment's runs: versions and tables never change.
 
     `versions`: those that were read one by one, the last of each run, by its id. `tables`:
-    compacted tables, by name. `rows`: all runs as of the last reading, also deleted ones.
+    compacted tables, by name. `rows`: the runs of the last reading, also deleted ones.
     """
 
     versions: dict[str, Version[RunState]] = field(default_factory=dict)
@@ -34,22 +41,45 @@ class Known:
     rows: pl.DataFrame = field(default_factory=STORED.to_frame)
 
 
-def read_runs_frame(store: Store, known: Mapping[str, Known]) -> pl.DataFrame:
+def read_runs_frame(
+    store: Store, known: Mapping[str, Known], root: str | None = None
+) -> pl.DataFrame:
     """Return the last version of every run of some experiments that is not deleted.
 
     One row a run, with the columns of `objrun.tables.run_rows.STORED`, in no particular order.
-    `known` holds the experiments and is brought up to date. Damaged runs are left out with a
+    `root`: only this run and those below it are wanted; others may be among them. `known` holds
+    the experiments and is brought up to date. Damaged runs are left out with a
     CorruptObjectWarning each.
     """
-    found = read_runs(store, {name: each.versions for name, each in known.items()})
-    for name, runs in found.items():
-        for error in runs.damaged:
-            warnings.warn(f"{error.message}: left out", CorruptObjectWarning, stacklevel=4)
-        each = known[name]
-        each.versions.update(runs.versions)
-        each.rows = last_rows([*each.tables.values(), stored_frame(runs.versions.values())])
-    rows = pl.concat([STORED.to_frame(), *(each.rows for each in known.values())])
+    answers = together(store, lambda name: list_runs(store, name, known[name].tables, root), known)
+    listed = {name: answer() for name, answer in zip(known, answers, strict=True)}
+    asked = [
+        marked
+        for name, runs in listed.items()
+        for marked in runs.changed(name, {i: v.version for i, v in known[name].versions.items()})
+    ]
+    damaged: defaultdict[str, list[str]] = defaultdict(list)
+    for one, version in read_changed(store, asked):
+        if isinstance(version, FormatError):
+            warnings.warn(f"{version.message}: left out", CorruptObjectWarning, stacklevel=4)
+            # An earlier version must not pass for the last one.
+            damaged[one.experiment].append(one.run)
+        elif version is not None:
+            known[one.experiment].versions[one.run] = version
+    frames = [_last(known[name], runs, damaged[name]) for name, runs in listed.items()]
+    rows = pl.concat([STORED.to_frame(), *frames])
     return rows.filter(pl.col("lifecycle") != "deleted")
+
+
+def _last(known: Known, listed: ListedRuns, damaged: Sequence[str]) -> pl.DataFrame:
+    """Return the last rows of an experiment; a run without marker and table was purged."""
+    for run in known.versions.keys() - listed.markers.keys():
+        del known.versions[run]
+    purged = [run for run, version in known.versions.items() if version.purged]
+    rows = last_rows([listed.rows, stored_frame(known.versions.values())])
+    without = [*damaged, *purged]
+    known.rows = rows.filter(~pl.col("run_id").is_in(without)) if without else rows
+    return known.rows
 
 
 def all_runs(
@@ -70,18 +100,14 @@ def frame_of(store: Store, stored: pl.DataFrame, columns: Sequence[str] = ()) ->
 def summaries_of(
     store: Store, stored: pl.DataFrame, names: Collection[str] | None = None
 ) -> pl.DataFrame:
-    """Return what is summed up of the metrics of these runs, all or some, as `summary_frame` does.
+    """Return what the metrics of these runs come to, all or some: run_id, name and SUMMARY.
 
     Without runs nothing is read.
     """
-    ids = {*stored["run_id"]}
-    shards = [
-        shard
-        for name in sorted({*stored["experiment"]})
-        for shard in read_shards(store, name, among=ids)
-    ]
-    points = metrics_frame(shards, leave_out)
-    return summary_frame(points if names is None else points.filter(pl.col("name").is_in(names)))
+    runs = frozenset(stored["run_id"])
+    rows = Rows(runs=runs, names=None if names is None else frozenset(names))
+    parts = [read_parts(store, name, rows, leave_out) for name in sorted({*stored["experiment"]})]
+    return summed(pl.concat([PARTS.to_frame(), *parts]))
 
 
 def where_true(store: Store, stored: pl.DataFrame, where: object) -> pl.DataFrame:

@@ -9,38 +9,48 @@ import polars as pl
 
 from objrun.errors import CorruptObjectError, Problem, StepWarning
 from objrun.format.values import from_point
-from objrun.query.metrics import in_reading_order, metric_blocks, metrics_frame, refuse
+from objrun.query.reading_order import in_reading_order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from objrun.protocol.live import Shard
+    from objrun.tables.points import Points
 
 _SHAPES: Final[dict[str, type]] = {"list": list, "row": dict, "table": dict, "reference": str}
 _POINT: Final = ("kind", "type", "value", "data")
+_PLAIN: Final = (
+    (pl.col("kind") == "scalar") & (pl.col("type") == "float") & pl.col("value").is_not_null()
+)
 
 
-def metric_values(shards: Sequence[Shard], name: str | None = None) -> dict[str, dict[str, Any]]:
-    """Return {run id: {metric: value}} as `Run.get_metrics` gives it, of all metrics or of one.
+def metric_values(points: Points) -> dict[str, dict[str, Any]]:
+    """Return {run id: {metric: value}} as `Run.get_metrics` gives it.
 
     A scalar logged once is that value, several times a list. Lists are lists, also of one item,
     and join with scalars of that name. One row is a dict of scalars, several a dict of lists
     padded with None; tables are dicts of lists, one after the other. A StepWarning names metrics of
-    which only some points have a step. Raises CorruptObjectError, naming it, for a damaged segment.
+    which only some points have a step. Raises CorruptObjectError, naming it, for a damaged object.
     """
-    points = metrics_frame(shards, refuse)
-    frame = in_reading_order(points if name is None else points.filter(pl.col("name") == name))
+    ordered = in_reading_order(points.chunk)
+    frame, metrics = ordered.frame, ordered.metrics
+    if half := metrics.filter("half_stepped")["name"].unique(maintain_order=True).to_list():
+        _warn_of_steps(half)
+    # Most metrics are plain floats: these become Python numbers all at once.
+    values = frame["value"].to_list()
+    plain = frame.select(_PLAIN.not_().cum_sum().alias("odd"))["odd"]
+    stops = metrics["length"].cum_sum()
+    odd = plain.gather(stops - 1).to_list()
     out: dict[str, dict[str, Any]] = {}
-    start = 0
-    half_stepped: dict[str, None] = {}
-    for length, run, metric in metric_blocks(frame).iter_rows():
-        part = frame.slice(start, length)
-        out.setdefault(run, {})[metric] = _value(part, shards)
-        if 0 < part["step"].null_count() < length:
-            half_stepped[metric] = None
+    start = before = 0
+    for run, metric, length, others in zip(
+        metrics["run_id"], metrics["name"], metrics["length"], odd, strict=True
+    ):
+        if others == before:
+            stop = start + length
+            value = values[start] if length == 1 else values[start:stop]
+        else:
+            value = _value(frame.slice(start, length), points)
+        out.setdefault(run, {})[metric] = value
         start += length
-    if half_stepped:
-        _warn_of_steps([*half_stepped])
+        before = others
     return out
 
 
@@ -50,9 +60,9 @@ def _warn_of_steps(names: list[str]) -> None:
     warnings.warn(message, StepWarning, stacklevel=4)
 
 
-def _value(part: pl.DataFrame, shards: Sequence[Shard]) -> Any:
+def _value(part: pl.DataFrame, points: Points) -> Any:
     kinds = part["kind"].unique().to_list()
-    values = _python_values(part, shards)
+    values = _python_values(part, points)
     if kinds in (["scalar"], ["reference"]):
         return values[0] if len(values) == 1 else values
     if set(kinds) <= {"scalar", "list"}:
@@ -63,10 +73,7 @@ def _value(part: pl.DataFrame, shards: Sequence[Shard]) -> Any:
     return _join(values)
 
 
-def _python_values(part: pl.DataFrame, shards: Sequence[Shard]) -> list[Any]:
-    plain = (pl.col("kind") == "scalar") & (pl.col("type") == "float")
-    if part.select((plain & pl.col("value").is_not_null()).all()).item():
-        return part["value"].to_list()
+def _python_values(part: pl.DataFrame, points: Points) -> list[Any]:
     values: list[Any] = []
     try:
         # What was done until a fault says where it is.
@@ -75,14 +82,8 @@ def _python_values(part: pl.DataFrame, shards: Sequence[Shard]) -> list[Any]:
         run, name, writer, offset = part.select("run_id", "name", "writer", "offset").row(
             len(values)
         )
-        key = next(
-            shard.key
-            for shard in shards
-            if (shard.segment.run, shard.segment.writer) == (run, writer)
-            and shard.segment.start + shard.skip <= offset < shard.segment.stop
-        )
         problem = Problem(f"$.{name}", "bad_value", str(error)[:200])
-        raise CorruptObjectError(key, [problem]) from None
+        raise CorruptObjectError(points.key_of(run, writer, offset), [problem]) from None
     return values
 
 

@@ -7,6 +7,7 @@ stretch (a *block*), and everything else once a point.
 from __future__ import annotations
 
 from array import array
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -30,7 +31,9 @@ BLOCK: Final = ("root_run_id", "run_id", "name", "writer")
 ROW: Final = ("offset", "kind", "step", "time", "type", "value", "data")
 """The columns of a point within its block."""
 
-_OPTIONAL: Final = ("kind", "step", "type", "data")
+MUCH: Final = 2**20
+"""Bytes of segments from which on several threads decode them; starting these takes a while."""
+
 _TIME: Final = pl.Datetime("us", "UTC")
 ROWS: Final = pl.Schema(
     {
@@ -74,7 +77,7 @@ class Chunk:
 
 EMPTY: Final = Chunk(
     pl.DataFrame(schema=dict.fromkeys(BLOCK, pl.String()) | {"length": pl.UInt32()}),
-    pl.DataFrame(schema={"offset": pl.Int64()}),
+    pl.DataFrame(schema={"offset": pl.Int64(), "time": ROWS["time"]}),
 )
 """No points."""
 
@@ -230,7 +233,13 @@ def _all_at_once(sources: Sequence[Source]) -> list[pa.Table]:
     Ten thousand segments are read in half the time that `decode_segment` takes, whose checks are
     made here for all together.
     """
-    tables = [_quickly(source.shard) for source in sources]
+    shards = [source.shard for source in sources]
+    if sum(len(shard.data) for shard in shards) > MUCH:
+        # Arrow works without the lock of the interpreter.
+        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+            tables = [*pool.map(_quickly, shards)]
+    else:
+        tables = [*map(_quickly, shards)]
     table = pa.concat_tables(tables, promote_options="default")
     table.validate(full=True)
     for name, known in (("kind", KINDS), ("type", TYPES)):

@@ -86,17 +86,14 @@ def read_points(
     return Points(concat([EMPTY, *merged]), experiment, tail.shards, files)
 
 
-def read_parts(
-    store: Store, experiment: str, names: frozenset[str], on_damage: OnDamage
-) -> pl.DataFrame:
-    """Return what the points of some metrics come to, as rows of summary tables, unordered."""
+def read_parts(store: Store, experiment: str, rows: Rows, on_damage: OnDamage) -> pl.DataFrame:
+    """Return what the points that `rows` asks for come to, as rows of summary tables, unordered."""
 
     def read_tables(checkpoint: Checkpoint | None) -> list[pl.DataFrame]:
-        files = _files(checkpoint, "summary", Rows())
+        files = _files(checkpoint, "summary", rows)
         read = together(store, lambda file: read_whole(store, experiment, file), files)
-        return [read_frame(data()).filter(pl.col("name").is_in([*names])) for data in read]
+        return [read_frame(data()).filter(rows.condition()) for data in read]
 
-    rows = Rows(names=names)
     tail, tables = _consistent(store, experiment, rows, None, read_tables)
     return pl.concat([*tables, parts_of(_live_chunk(tail, rows, on_damage))])
 

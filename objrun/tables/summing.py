@@ -14,6 +14,9 @@ import polars as pl
 from objrun.format.tables import SUMMARY
 from objrun.tables.chunks import BLOCK, Chunk, block_places
 
+PARTS: Final = pl.DataFrame(SUMMARY.empty_table()).schema
+"""The columns of parts as polars has them."""
+
 KEY: Final = BLOCK
 METRIC: Final = ("run_id", "name")
 
@@ -49,8 +52,12 @@ def parts_of(chunk: Chunk) -> pl.DataFrame:
 
 def _prepared(chunk: Chunk) -> pl.DataFrame:
     rows = chunk.rows.with_columns(block_places(chunk.blocks))
-    if "step" not in rows.columns:
-        rows = rows.with_columns(pl.lit(None, pl.Int64).alias("step"))
+    missing = {"step": pl.Int64, "value": pl.Float64}
+    rows = rows.with_columns(
+        pl.lit(None, dtype).alias(name)
+        for name, dtype in missing.items()
+        if name not in rows.columns
+    )
     kind = pl.col("kind").fill_null("scalar") if "kind" in rows.columns else pl.lit("scalar")
     starts = pl.col("block") != pl.col("block").shift()
     # A clock may be set back: within a writer and metric, later points never count as earlier.
@@ -151,12 +158,12 @@ def _told(sums: pl.DataFrame) -> pl.DataFrame:
     stepped = pl.col("unstepped") == 0
     return sums.filter(pl.col("count") > 0).select(
         *METRIC,
-        "count",
+        pl.col("count").cast(pl.UInt32),
         pl.when(stepped).then("step_last").otherwise("last").alias("last"),
         "min",
         "max",
         (pl.col("sum") / (pl.col("count") - pl.col("nan_count"))).fill_nan(None).alias("mean"),
         "first_step",
         "last_step",
-        "nan_count",
+        pl.col("nan_count").cast(pl.UInt32),
     )

@@ -387,9 +387,9 @@ class TestPlaces:
         workspace = run.experiment.workspace
         run.log("x", 1)
         run.flush()
-        store_of(workspace).put("experiments/digits/checkpoints/00000001.json", b"{}")
+        store_of(workspace).put("experiments/digits/checkpoints/00000001.json", b'{"format":2}')
         for act in (run.get_metrics, run.experiment.get_runs, run.experiment.runs):
-            with refused(workspace, UnsupportedFormatError, "'digits'", "upgrade"):
+            with refused(workspace, UnsupportedFormatError, "digits/checkpoints", "upgrade"):
                 act()
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

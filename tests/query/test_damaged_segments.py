@@ -15,9 +15,11 @@ from objrun.errors import CorruptObjectError
 from objrun.format.keys import SegmentKey, parse_segment, segment
 from objrun.format.segments import encode_segment
 from objrun.protocol.live import Shard
-from objrun.query.metrics import MUCH, metrics_frame, refuse
+from objrun.query.reading_order import in_reading_order
 from objrun.query.values import metric_values
+from objrun.tables.chunks import MUCH, full_frame
 from tests.golden.cases import INVALID
+from tests.protocol.segments import points_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,10 +66,12 @@ def read(data: bytes) -> list[Problem]:
     key = segment(*KEY)
     shards = [Shard(key, KEY, 0, data)]
     try:
-        frame = metrics_frame(shards, refuse)
+        points = points_of(shards)
+        frame = full_frame(points.chunk)
         assert frame.height == KEY.stop
         assert len(frame.rows()) == KEY.stop
-        metric_values(shards)
+        in_reading_order(points.chunk)
+        metric_values(points)
     except CorruptObjectError as error:
         return error.problems
     return []
@@ -101,14 +105,14 @@ def test_one_of_many_that_several_threads_read() -> None:
         }
         shards.append(Shard(segment(*key), key, 0, encode_segment(pa.table(columns))))
     assert sum(len(shard.data) for shard in shards) > MUCH
-    assert metrics_frame(shards, refuse)["offset"].to_list() == [*range(4 * rows)]
+    assert full_frame(points_of(shards).chunk)["offset"].to_list() == [*range(4 * rows)]
     shards[1] = shards[1]._replace(data=shards[1].data[:-9])
     told: list[CorruptObjectError] = []
-    frame = metrics_frame(shards, told.append)
+    frame = full_frame(points_of(shards, told.append).chunk)
     assert [error.key for error in told] == [shards[1].key]
     assert frame["offset"].to_list() == [*range(rows), *range(2 * rows, 4 * rows)]
     with pytest.raises(CorruptObjectError, match=shards[1].key):
-        metrics_frame(shards, refuse)
+        points_of(shards)
 
 
 @pytest.mark.parametrize("case", SEGMENTS, ids=lambda case: case.name)
@@ -118,7 +122,7 @@ def test_frames_name_what_the_format_names(case: Path) -> None:
     key = parse_segment(told["key"])
     assert key is not None
     with pytest.raises(CorruptObjectError) as caught:
-        metrics_frame([Shard(told["key"], key, 0, data)], refuse)
+        points_of([Shard(told["key"], key, 0, data)])
     assert caught.value.key == told["key"]
     found = Counter((problem.code, problem.location) for problem in caught.value.problems)
     assert found == Counter((wanted["code"], wanted["location"]) for wanted in told["problems"])
@@ -154,6 +158,6 @@ def test_a_value_that_does_not_fit_is_named_with_its_segment(
         }
         shards.append(Shard(segment(*key), key, 0, encode_segment(pa.table(columns))))
     with pytest.raises(CorruptObjectError) as caught:
-        metric_values(shards)
+        metric_values(points_of(shards))
     assert caught.value.key == shards[2].key
     assert [(p.code, p.location) for p in caught.value.problems] == [("bad_value", "$.a.b")]

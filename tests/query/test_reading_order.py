@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from objrun.format.keys import SegmentKey, segment
 from objrun.format.segments import encode_segment
 from objrun.protocol.live import Shard
-from objrun.query.metrics import in_reading_order, metrics_frame, refuse
+from objrun.query.reading_order import in_reading_order
+from tests.protocol.segments import points_of
 
 
 class Row(NamedTuple):
@@ -93,7 +94,7 @@ def plainly(
 
 
 def told(rows: list[Row], cut: int) -> Any:
-    frame = in_reading_order(metrics_frame(shards_of(rows, cut), refuse))
+    frame = in_reading_order(points_of(shards_of(rows, cut)).chunk).frame
     runs: dict[str, dict[str, list[tuple[str, int]]]] = {}
     names = []
     for run, name, writer, offset in frame.select("run_id", "name", "writer", "offset").iter_rows():
@@ -119,5 +120,5 @@ def test_frames_are_in_the_order_of_the_specification(rows: list[Row], cut: int)
 
 
 def test_times_are_read_as_they_were_written() -> None:
-    frame = metrics_frame(shards_of([row("a", None, 7)], 9), refuse)
+    frame = in_reading_order(points_of(shards_of([row("a", None, 7)], 9)).chunk).frame
     assert frame["time"].to_list() == [datetime(1970, 1, 1, 0, 0, 0, 7, tzinfo=UTC)]
