@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from objrun.experiment import Experiment
     from objrun.format.states import Header
+    from objrun.protocol.copy.work import Copied
     from objrun.protocol.purge import Freed
     from objrun.query.listing import Known
     from objrun.run import Run
@@ -217,7 +218,6 @@ class Workspace:
         known = {name: self.known_runs(name) for name in self.experiment_names()}
         return all_runs(store, known, columns).lazy()
 
-    def known_runs(self, experiment: str) -> Known:
     def gc(
         self, older_than: timedelta = timedelta(days=30), *, dry_run: bool = False
     ) -> Sequence[Freed]:
@@ -237,10 +237,38 @@ class Workspace:
 
         return [*collect(self, older_than, dry_run=dry_run)]
 
+    def known_runs(self, experiment: str) -> Known:
         """Return what has been read of an experiment's runs, to be brought up to date."""
         from objrun.query.listing import Known
 
         return self._runs.setdefault(experiment, Known())
+
+    def copy_to(
+        self,
+        target: Workspace,
+        experiments: Sequence[str] | None = None,
+        runs: Sequence[str] | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Copied:
+        """Copy experiments by name, and runs by id with all below them, into another workspace.
+
+        Without either, all is copied. Ids, times and bytes stay as they are; what is there already
+        is not sent again, so call it as often as you like, also while runs are being written.
+        Returns what was done (with `dry_run`, what would be). Raises StoreError, after all else was
+        copied, naming runs that were not: another run has the id there, or they are damaged.
+
+        >>> copied = ws.copy_to(Workspace("memory://backup"), experiments=["digits"])
+        >>> copied.runs, ws.copy_to(Workspace("memory://backup")).objects
+        (1, 0)
+        """
+        from objrun.copying import choose, copy_workspace
+
+        chosen = choose(self, experiments or (), runs or ())
+        copied = copy_workspace(self, target, chosen, None if dry_run else lambda _copied: None)
+        if not dry_run:
+            copied.check()
+        return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as URL and options, and the header if it was read: it never changes."""

@@ -29,8 +29,8 @@ def open_for_reading(store: Store) -> Header:
     return decode_header(keys.HEADER, data)
 
 
-def open_for_writing(store: Store) -> Header:
-    """Return the header of a store, made here and now if the place is empty.
+def open_for_writing(store: Store, first: bytes | None = None) -> Header:
+    """Return the header of a store, made here and now (of the bytes `first`) if the place is empty.
 
     Raises NotAStoreError where other files stand there, UnsafeStoreError where the second of two
     creates is not refused, UnsupportedFormatError where a newer objrun must write.
@@ -38,9 +38,9 @@ def open_for_writing(store: Store) -> Header:
     try:
         header = open_for_reading(store)
     except NotAStoreError:
-        _check_empty(store)
+        check_empty(store)
         insist(lambda: prove(store))
-        header = _create(store)
+        header = _create(store, first or new_header())
     else:
         insist(lambda: prove(store))
     if header.min_writer > FORMAT:
@@ -49,15 +49,21 @@ def open_for_writing(store: Store) -> Header:
     return header
 
 
-def _create(store: Store) -> Header:
-    header = Header(store_id=clock.new_id(), created=clock.now(), write_id=clock.random_hex(16))
-    if put_once(store, keys.HEADER, encode_header(header)):
-        return header
+def new_header() -> bytes:
+    """Return the header of a new store."""
+    return encode_header(
+        Header(store_id=clock.new_id(), created=clock.now(), write_id=clock.random_hex(16))
+    )
+
+
+def _create(store: Store, data: bytes) -> Header:
+    if put_once(store, keys.HEADER, data):
+        return decode_header(keys.HEADER, data)
     return open_for_reading(store)
 
 
-def _check_empty(store: Store) -> None:
-    """Refuse a place with other people's files; where it has folders they are not all listed."""
+def check_empty(store: Store) -> None:
+    """Raise NotAStoreError for a place with other people's files; folders are not all listed."""
     found = insist(lambda: store.folders(""))
     if not found:
         found = [info.key for info in insist(lambda: store.list(""))]

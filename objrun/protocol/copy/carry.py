@@ -1,0 +1,200 @@
+"""Do what was planned for a copy."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
+
+from objrun.errors import (
+    CorruptObjectError,
+    FormatError,
+    NotFoundError,
+    PermissionDeniedError,
+)
+from objrun.format import keys
+from objrun.format.documents import decode_run
+from objrun.protocol.copy.compacted import adopted, become_last, copy_table
+from objrun.protocol.copy.forks import commit_again
+from objrun.protocol.copy.pair import read
+from objrun.protocol.copy.work import Copied, note
+from objrun.protocol.experiments import experiment_scheme
+from objrun.protocol.live import run_scheme
+from objrun.protocol.opening import open_for_writing
+from objrun.protocol.settle import insist, put_once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from objrun.format.checkpoints import Checkpoint, TableFile
+    from objrun.protocol.copy.compacted import Tables
+    from objrun.protocol.copy.pair import Pair
+    from objrun.protocol.copy.plan import RunPlan
+
+
+class Carrier:
+    """Copy what is planned, `tell` after each object and run."""
+
+    def __init__(self, pair: Pair, tables: Tables, tell: Callable[[Copied], None]) -> None:
+        """Write nothing yet: a copy that has nothing to do only reads."""
+        self.copied = Copied()
+        self._pair = pair
+        self._tables = tables
+        self._tell = tell
+        self._opened = False
+        self._claimed: set[str] = set()
+
+    def header(self, data: bytes) -> None:
+        """Make the target a store with these bytes as its header."""
+        open_for_writing(self._pair.target, data)
+        self._opened = True
+        self._count(1, len(data))
+
+    def experiment(self, name: str, sizes: Mapping[int, int], *, forked: bool) -> None:
+        """Copy versions of an experiment's chain."""
+        for version in sizes:
+            self._open()
+            if forked:
+                self._count(1, commit_again(self._pair, experiment_scheme(name), version))
+                continue
+            size, stands = self._pair.copy(keys.experiment_state(name, version))
+            if not stands:
+                # Somebody made or changed the experiment there just now: theirs stays.
+                return
+            self._count(1, size)
+
+    def tables(
+        self,
+        checkpoint: Checkpoint,
+        files: Sequence[TableFile],
+        there: Sequence[TableFile],
+        number: int,
+    ) -> bool:
+        """Copy files one by one, since they are large, and commit them as checkpoint `number`."""
+        self._open()
+        for file in files:
+            self._count(1, copy_table(self._pair, checkpoint.experiment, file))
+        return become_last(self._pair.target, adopted(checkpoint, [*files, *there], number))
+
+    def runs(
+        self, experiment: str, plans: Sequence[RunPlan], checkpoint: Checkpoint | None
+    ) -> set[str]:
+        """Copy what belongs to runs, many objects at once, each chain in order."""
+        if any(not plan.is_empty for plan in plans):
+            self._open()
+        vanished = self._objects(plans)
+        left = [plan for plan in plans if plan.run not in vanished]
+        finish = partial(self._finish, experiment, checkpoint)
+        for plan, answer in zip(left, self._pair.together(finish, left), strict=True):
+            try:
+                moved = answer()
+            except NotFoundError:
+                vanished.add(plan.run)
+                continue
+            note(self.copied, experiment, plan)
+            self._count(*moved)
+        return vanished
+
+    def _open(self) -> None:
+        if not self._opened:
+            open_for_writing(self._pair.target)
+            self._opened = True
+
+    def _count(self, objects: int, size: int) -> None:
+        self.copied.add(objects, size)
+        self._tell(self.copied)
+
+    def _objects(self, plans: Sequence[RunPlan]) -> set[str]:
+        """Copy segments and properties; return the runs of which one has vanished."""
+        vanished: set[str] = set()
+        wanted = [(plan, key) for plan in plans for key, _ in plan.objects]
+        answers = self._pair.together(lambda each: self._pair.copy(each[1]), wanted)
+        for (plan, key), answer in zip(wanted, answers, strict=True):
+            try:
+                size, stands = answer()
+            except NotFoundError:
+                vanished.add(plan.run)
+            else:
+                self._count(1, size)
+                if not stands and keys.parse_segment(key) is None:
+                    plan.conflict = f"{key} has another content there"
+        return vanished
+
+    def _finish(
+        self, experiment: str, checkpoint: Checkpoint | None, plan: RunPlan
+    ) -> tuple[int, int]:
+        """Copy what must have an order; return how many objects and bytes."""
+        sizes: list[int] = []
+        try:
+            self._points(experiment, checkpoint, plan, sizes)
+            self._number(plan, sizes)
+            self._chain(experiment, plan, sizes)
+        except CorruptObjectError as error:
+            plan.conflict = f"run {plan.run} is not copied: {error.message}"
+        if plan.superseded:
+            # They only take up room: who may not delete leaves them.
+            with suppress(PermissionDeniedError):
+                insist(partial(self._pair.target.delete, plan.superseded))
+        return len(sizes), sum(sizes)
+
+    def _points(
+        self, experiment: str, checkpoint: Checkpoint | None, plan: RunPlan, sizes: list[int]
+    ) -> None:
+        """Make segments of what stands only in tables of the source."""
+        if checkpoint is None or not plan.rows:
+            return
+        whose = (plan.root, plan.run)
+        made = self._tables.segments(self._pair.source, checkpoint, whose, plan.rows)
+        for (writer, start, stop), data in made:
+            put_once(
+                self._pair.target, keys.segment(experiment, plan.run, writer, start, stop), data
+            )
+            sizes.append(len(data))
+        self.copied.points += sum(rows.stop - rows.start for rows in plan.rows)
+
+    def _number(self, plan: RunPlan, sizes: list[int]) -> None:
+        for claim in plan.claims:
+            if claim.key in self._claimed:
+                continue
+            self._claimed.add(claim.key)
+            if put_once(self._pair.target, claim.key, claim.data):
+                sizes.append(len(claim.data))
+            elif claim is plan.claims[-1]:
+                plan.number = keys.parse_version(claim.key)
+
+    def _chain(self, experiment: str, plan: RunPlan, sizes: list[int]) -> None:
+        """Copy versions in order; a tombstone is not for others."""
+        pair, scheme = self._pair, run_scheme(experiment, plan.run)
+        if plan.unmarked or (plan.versions and plan.versions[0][0] == 2):
+            self._mark(experiment, plan.run, 1)
+        for version, _ in plan.versions:
+            key = keys.run_state(plan.run, version)
+            data = read(pair.source, key)
+            if version == plan.versions[-1][0] and _is_tombstone(key, data):
+                return
+            if version > 1:
+                self._mark(experiment, plan.run, version)
+            if not put_once(pair.target, key, data):
+                plan.conflict = f"run {plan.run} was changed there just now: copy again"
+                return
+            sizes.append(len(data))
+            if version == 1:
+                self._mark(experiment, plan.run, version)
+        sizes.extend(commit_again(pair, scheme, version) for version in plan.forked)
+
+    def _mark(self, experiment: str, run: str, version: int) -> None:
+        """Put a marker: after version 1, but before all others.
+
+        A marker of a run that is not there would be taken for that of a writer who died, and
+        after an hour the run's id for used up; of later versions only one number is. Version 1
+        without its marker is found by the next copy.
+        """
+        marker = keys.marker(experiment, run, version)
+        insist(partial(self._pair.target.put, marker, b""))
+
+
+def _is_tombstone(key: str, data: bytes) -> bool:
+    try:
+        return decode_run(key, data).purged is not None
+    except FormatError:
+        return False  # damaged or of a newer format: its bytes are kept as they are

@@ -1,0 +1,190 @@
+"""What a copy has to do for one run, found out from listings and as few GETs as are safe."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from objrun.errors import FormatError
+from objrun.format import keys
+from objrun.format.documents import decode_run
+from objrun.protocol.copy.compacted import Covered, TableRows
+from objrun.protocol.copy.forks import lacking, meeting
+from objrun.protocol.copy.pair import read
+from objrun.protocol.cover import choose
+from objrun.protocol.live import run_scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from objrun.format.keys import SegmentKey
+    from objrun.protocol.copy.claims import Claim, Claims
+    from objrun.protocol.copy.listing import Folder, Segments
+    from objrun.protocol.copy.pair import Pair
+
+_RANDOM: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+
+class Sides(NamedTuple):
+    """What was listed of one run on both sides, and what its tables cover.
+
+    `unmarked`: all of the run is version 1, on both sides, and no listing of the target shows it.
+    """
+
+    ours: Folder
+    theirs: Folder
+    segments: Segments
+    their_segments: Segments
+    covered: Covered
+    their_covered: Covered
+    unmarked: bool
+
+
+@dataclass
+class RunPlan:
+    """What is to be done for a run, in this order; sizes are in bytes.
+
+    `objects`: segments and properties, any order. `rows`: from the source's tables, below `root`.
+    `claims`: its number. `versions`: numbers and sizes. `forked`: versions to be committed again
+    behind those of the target. `unmarked`: version 1 is there, perhaps without its marker.
+    `superseded`: to be deleted in the target. `number` is the run's where that is another's in the
+    target, `conflict` says what cannot be copied and why.
+    """
+
+    run: str
+    root: str = ""
+    objects: list[tuple[str, int]] = field(default_factory=list)
+    rows: list[TableRows] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
+    versions: list[tuple[int, int]] = field(default_factory=list)
+    forked: list[int] = field(default_factory=list)
+    unmarked: bool = False
+    superseded: list[str] = field(default_factory=list)
+    number: int | None = None
+    conflict: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the target has all of the run already."""
+        versions = self.versions or self.forked or self.unmarked
+        return not (self.objects or self.rows or versions or self.superseded or self.conflict)
+
+
+def plan_run(pair: Pair, experiment: str, run: str, sides: Sides, claims: Claims) -> RunPlan | None:
+    """Return what is to be done for a run; None where it is a run of another experiment."""
+    ours, theirs = sides.ours.versions, sides.theirs.versions
+    plan = RunPlan(run)
+    if not theirs:
+        try:
+            if not _plan_new(pair, experiment, plan, claims):
+                return None
+        except FormatError as error:
+            plan.conflict = f"run {run} is not copied: {error.message}"
+            return plan
+    _plan_objects(plan, experiment, sides)
+    plan.unmarked = sides.unmarked
+    if theirs and not (plan.is_empty and theirs == ours and _RANDOM.fullmatch(run)):
+        _plan_meeting(pair, experiment, plan, sides)
+    elif not theirs:
+        plan.versions = [*enumerate(ours, start=1)]
+    return plan
+
+
+def _plan_meeting(pair: Pair, experiment: str, plan: RunPlan, sides: Sides) -> None:
+    """Plan the versions of a run that both have."""
+    ours = dict(enumerate(sides.ours.versions, start=1))
+    theirs = dict(enumerate(sides.theirs.versions, start=1))
+    scheme = run_scheme(experiment, plan.run)
+    known = meeting(pair, scheme, ours, theirs)
+    if not known:
+        told = f"run {plan.run} is another run of the same id there: nothing of it is copied"
+        vars(plan).update(vars(RunPlan(plan.run, conflict=told)))
+    elif known == len(theirs):
+        plan.versions = [(number, size) for number, size in ours.items() if number > known]
+    elif known < len(ours):
+        try:
+            plan.forked = lacking(pair, scheme, known, ours, theirs)
+        except FormatError as error:
+            plan.conflict = (
+                f"run {plan.run} was changed on both sides, and its versions from {known + 1} on "
+                f"are not copied: {error.message}"
+            )
+
+
+def _plan_new(pair: Pair, experiment: str, plan: RunPlan, claims: Claims) -> bool:
+    """Plan the number of a run that the target does not have; False where it is not of here.
+
+    Of two writers that create a run of one id in two experiments, the one that lost leaves a
+    marker in its own.
+    """
+    key = keys.run_state(plan.run, 1)
+    state = decode_run(key, read(pair.source, key)).state
+    if state is None or state.experiment != experiment:
+        return False
+    plan.claims, taken = claims.lacking(plan.run, state.number)
+    plan.number = state.number if taken else None
+    return True
+
+
+def _plan_objects(plan: RunPlan, experiment: str, sides: Sides) -> None:
+    """Plan segments, rows of tables and other objects of a run."""
+    others = sides.ours.others.items()
+    plan.objects = [(key, size) for key, size in others if key not in sides.theirs.others]
+    best = outermost([*sides.segments, *sides.their_segments])
+    wanted = [
+        segment
+        for segment in sides.segments
+        if segment in best
+        and segment not in sides.their_segments
+        and segment.stop > sides.their_covered.stops.get(segment.writer, 0)
+    ]
+    plan.objects += [(_key(experiment, segment), sides.segments[segment]) for segment in wanted]
+    mine = outermost(sides.segments)
+    plan.superseded = [
+        _key(experiment, segment)
+        for segment in sides.their_segments
+        if segment not in best and any(_holds(other, segment) for other in mine)
+    ]
+    plan.root = sides.covered.root
+    plan.rows = missing_rows(plan.run, [*sides.their_segments, *wanted], sides)
+
+
+def missing_rows(run: str, there: Iterable[SegmentKey], sides: Sides) -> list[TableRows]:
+    """Return what is missing between what the target will have and what our tables cover."""
+    position = {writer: sides.their_covered.stops.get(writer, 0) for writer in sides.covered.stops}
+    known = {(run, writer): stop for writer, stop in position.items()}
+    for piece in choose(there, known):
+        writer = piece.segment.writer
+        position[writer] = max(position.get(writer, 0), piece.segment.stop)
+    return [
+        TableRows(writer, position[writer], stop)
+        for writer, stop in sorted(sides.covered.stops.items())
+        if position[writer] < stop
+    ]
+
+
+def outermost(segments: Iterable[SegmentKey]) -> set[SegmentKey]:
+    """Return the segments whose rows no other segment of the same writer holds.
+
+    >>> from objrun.format.keys import SegmentKey
+    >>> short, long = SegmentKey("e", "r", "w", 0, 5), SegmentKey("e", "r", "w", 0, 9)
+    >>> outermost([short, long]) == {long}
+    True
+    """
+    found: set[SegmentKey] = set()
+    last: SegmentKey | None = None
+    for segment in sorted(segments, key=lambda each: (each.writer, each.start, -each.stop)):
+        if last is None or not _holds(last, segment):
+            found.add(segment)
+            last = segment
+    return found
+
+
+def _holds(outer: SegmentKey, inner: SegmentKey) -> bool:
+    same = outer.writer == inner.writer and outer.run == inner.run
+    return same and outer.start <= inner.start and inner.stop <= outer.stop
+
+
+def _key(experiment: str, segment: SegmentKey) -> str:
+    return keys.segment(experiment, segment.run, segment.writer, segment.start, segment.stop)

@@ -1,0 +1,137 @@
+"""What a copy does or would do: the count of it, and the form that counts only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from objrun.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from objrun.format.checkpoints import Checkpoint, TableFile
+    from objrun.protocol.copy.plan import RunPlan
+
+
+class Taken(NamedTuple):
+    """A run whose number belongs to another run in the target."""
+
+    experiment: str
+    number: int
+    run: str
+
+
+@dataclass
+class Copied:
+    """What a copy did, or would do: objects but for markers, their bytes, and runs.
+
+    `runs` got something, `seen` were looked at so far, of `all_runs`. `points` are those that only
+    tables of the source have; the segments made of them are counted when they are there. `taken`
+    are runs that keep a number that is another run's there, `purged` those that were purged there,
+    `conflicts` says what could not be copied, a sentence each.
+    """
+
+    objects: int = 0
+    size: int = 0
+    runs: int = 0
+    seen: int = 0
+    all_runs: int = 0
+    points: int = 0
+    taken: list[Taken] = field(default_factory=list)
+    purged: list[str] = field(default_factory=list)
+    conflicts: list[str] = field(default_factory=list)
+
+    def add(self, objects: int, size: int) -> None:
+        """Count objects and their bytes."""
+        self.objects += objects
+        self.size += size
+
+    def check(self) -> None:
+        """Raise StoreError where there were conflicts; the message names them."""
+        if self.conflicts:
+            raise StoreError(f"all is copied but this: {'; '.join(self.conflicts)}")
+
+
+class Work(Protocol):
+    """What becomes of plans; both forms count in `copied`."""
+
+    copied: Copied
+
+    def header(self, data: bytes) -> None:
+        """Make the target a store; it is none yet."""
+        ...
+
+    def experiment(self, name: str, sizes: Mapping[int, int], *, forked: bool) -> None:
+        """Create versions of an experiment's chain in order, or commit them again if `forked`."""
+        ...
+
+    def tables(
+        self,
+        checkpoint: Checkpoint,
+        files: Sequence[TableFile],
+        there: Sequence[TableFile],
+        number: int,
+    ) -> bool:
+        """Copy files of tables, and commit them with those that are `there` as checkpoint `number`.
+
+        Returns whether that is the target's last one.
+        """
+        ...
+
+    def runs(
+        self, experiment: str, plans: Sequence[RunPlan], checkpoint: Checkpoint | None
+    ) -> set[str]:
+        """Do the plans; return the runs of which something listed has vanished."""
+        ...
+
+
+class Estimate:
+    """Count what would be done."""
+
+    def __init__(self) -> None:
+        """Nothing is counted yet."""
+        self.copied = Copied()
+
+    def header(self, data: bytes) -> None:
+        """Count the header."""
+        self.copied.add(1, len(data))
+
+    def experiment(self, name: str, sizes: Mapping[int, int], *, forked: bool) -> None:  # noqa: ARG002
+        """Count versions."""
+        self.copied.add(len(sizes), sum(sizes.values()))
+
+    def tables(
+        self,
+        checkpoint: Checkpoint,  # noqa: ARG002
+        files: Sequence[TableFile],
+        there: Sequence[TableFile],  # noqa: ARG002
+        number: int,  # noqa: ARG002
+    ) -> bool:
+        """Count files, and say that they would stand there."""
+        self.copied.add(len(files), sum(file.size for file in files))
+        return True
+
+    def runs(
+        self,
+        experiment: str,
+        plans: Sequence[RunPlan],
+        checkpoint: Checkpoint | None,  # noqa: ARG002
+    ) -> set[str]:
+        """Count what plans name."""
+        for plan in plans:
+            sized = [*plan.objects, *plan.versions]
+            self.copied.add(len(sized), sum(size for _, size in sized))
+            self.copied.add(len(plan.claims), sum(len(claim.data) for claim in plan.claims))
+            self.copied.points += sum(rows.stop - rows.start for rows in plan.rows)
+            note(self.copied, experiment, plan)
+        return set()
+
+
+def note(copied: Copied, experiment: str, plan: RunPlan) -> None:
+    """Count a run, and keep what people must be told of it."""
+    copied.runs += bool(plan.objects or plan.rows or plan.versions or plan.forked)
+    if plan.number is not None:
+        copied.taken.append(Taken(experiment, plan.number, plan.run))
+    if plan.conflict:
+        copied.conflicts.append(plan.conflict)
