@@ -219,8 +219,8 @@ def _decode_version(
     named = parse_version(key)
     if named is not None and named != version.version:
         fields.note("version", "key_mismatch", f"version {version.version} under another's key")
-    if purged and (state is not None or version.version == 1):
-        fields.note("purged", "out_of_range", "a tombstone ends a chain and has no state")
+    if purged and state is not None:
+        fields.note("purged", "out_of_range", "a tombstone has no state")
     elif not purged and state is None and version.base is None:
         fields.note("base", "missing_field", "a version without state names its base")
     if version.base is not None and version.base >= version.version:

@@ -164,6 +164,9 @@ def _folded(
     for one, found in read_changed(store, asked):
         if isinstance(found, Exception):
             continue
+        if found is not None and found.purged and found.version > 1:
+            # Its purge removes its markers itself, last: by them it goes on where it was killed.
+            continue
         last = found.version if found is not None else one.known
         if found is not None and found.purged and one.run not in versions:
             # In no table any more: nobody needs to be told of it.

@@ -146,7 +146,7 @@ ops = st.one_of(
 def chain_versions(draw: st.DrawFn, states: st.SearchStrategy[Any]) -> Version[Any]:
     """Draw one version of a chain, blind ones and tombstones too."""
     number = draw(versions)
-    if number > 1 and draw(st.integers(0, 3)) == 0:
+    if draw(st.integers(0, 3)) == 0:
         return Version(
             version=number,
             write_id=draw(ids),
