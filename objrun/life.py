@@ -145,6 +145,8 @@ class RunLife(RunMetrics, RunAnnotations):
         if state.status != status:
             message = f"run {state.run_id} is {state.status} and stays so: {status} is ignored"
             warnings.warn(message, StatusWarning, stacklevel=4)
+        elif status == "Completed":
+            self._experiment.workspace.run_ended(state.experiment, state.number)
 
     def _close(self, patience: float = FLUSH_PATIENCE) -> None:
         if self._writer is not None:

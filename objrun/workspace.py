@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ from objrun.format.checking import format_time
 from objrun.format.names import check_run_id, is_experiment
 from objrun.protocol.opening import open_for_reading, open_for_writing
 from objrun.storage import connect, together
+from objrun.tidying import patience_of, tidy
+from objrun.upkeep import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from objrun.experiment import Experiment
     from objrun.format.states import Header
-    from objrun.protocol.copy.work import Copied
-    from objrun.protocol.purge import Freed
     from objrun.query.listing import Known
     from objrun.run import Run
     from objrun.storage import Store
@@ -32,12 +31,14 @@ DEFAULT_URL = "./objrun"
 """Where a workspace is when neither an URL nor `OBJRUN_URL` is given."""
 
 
-class Workspace:
+class Workspace(Upkeep):
     """One objrun store: a folder, or a prefix of a bucket.
 
     `url` is a path or any fsspec URL (`s3://bucket/prefix`); without one, the environment variable
     `OBJRUN_URL` counts, else the folder `./objrun`. `storage_options` go to the file system of the
-    URL (for a folder: `durability="none"` switches fsync off). Nothing is read or written before
+    URL (for a folder: `durability="none"` switches fsync off), but for `auto_compact`: how many
+    seconds the end of a run may wait for a compaction that is due (False: none is done), which
+    else the environment variable `OBJRUN_AUTO_COMPACT` says. Nothing is read or written before
     it is needed; a store is made by the first write into an empty place. `memory://` is a store in
     the memory of one process, gone with it and seen by no other.
 
@@ -59,7 +60,9 @@ class Workspace:
         """Name the store; nothing is sent."""
         given = url if url is not None else os.environ.get("OBJRUN_URL") or DEFAULT_URL
         self.storage_options = dict(storage_options or {})
-        self._store = connect(given, **self.storage_options)
+        options = dict(self.storage_options)
+        self._tidy = patience_of(options.pop("auto_compact", None))
+        self._store = connect(given, **options)
         self._read: Header | None = None
         self._written: Header | None = None
         self._cached: Store | None = None
@@ -218,57 +221,15 @@ class Workspace:
         known = {name: self.known_runs(name) for name in self.experiment_names()}
         return all_runs(store, known, columns).lazy()
 
-    def gc(
-        self, older_than: timedelta = timedelta(days=30), *, dry_run: bool = False
-    ) -> Sequence[Freed]:
-        """Purge deleted runs and experiments to which nobody wrote for so long; say what that freed.
-
-        Both times are of the store's clock. One entry a run, and one for an experiment: objects and
-        bytes fewer in listings of the store. What a purged run had in compacted tables is removed
-        by the next vacuum. `dry_run`: change nothing.
-
-        Handles of other processes rely on two days at least: with less, see that nobody uses what
-        was deleted.
-
-        >>> ws.gc(dry_run=True)
-        []
-        """
-        from objrun.trash import collect
-
-        return [*collect(self, older_than, dry_run=dry_run)]
+    def run_ended(self, experiment: str, number: int) -> None:
+        """Compact an experiment where it is time for it, now that run `number` has ended."""
+        tidy(self.writing(), experiment, number, self._tidy)
 
     def known_runs(self, experiment: str) -> Known:
         """Return what has been read of an experiment's runs, to be brought up to date."""
         from objrun.query.listing import Known
 
         return self._runs.setdefault(experiment, Known())
-
-    def copy_to(
-        self,
-        target: Workspace,
-        experiments: Sequence[str] | None = None,
-        runs: Sequence[str] | None = None,
-        *,
-        dry_run: bool = False,
-    ) -> Copied:
-        """Copy experiments by name, and runs by id with all below them, into another workspace.
-
-        Without either, all is copied. Ids, times and bytes stay as they are; what is there already
-        is not sent again, so call it as often as you like, also while runs are being written.
-        Returns what was done (with `dry_run`, what would be). Raises StoreError, after all else was
-        copied, naming runs that were not: another run has the id there, or they are damaged.
-
-        >>> copied = ws.copy_to(Workspace("memory://backup"), experiments=["digits"])
-        >>> copied.runs, ws.copy_to(Workspace("memory://backup")).objects
-        (1, 0)
-        """
-        from objrun.copying import choose, copy_workspace
-
-        chosen = choose(self, experiments or (), runs or ())
-        copied = copy_workspace(self, target, chosen, None if dry_run else lambda _copied: None)
-        if not dry_run:
-            copied.check()
-        return copied
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as URL and options, and the header if it was read: it never changes."""

@@ -1,0 +1,183 @@
+"""What a whole store needs now and then: compaction, vacuum, purging, copies, and its figures."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from objrun.errors import ExperimentNotFoundError, UserErrorException
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
+
+    from objrun.protocol.copy.work import Copied
+    from objrun.protocol.purge import Freed
+    from objrun.storage import Store
+    from objrun.tables.compaction import Compacted
+    from objrun.tables.stats import Stats
+    from objrun.tables.vacuum import Needless
+    from objrun.workspace import Workspace
+
+HOUR = timedelta(hours=1)
+
+
+class Upkeep:
+    """The part of `Workspace` that keeps a store small and quick; all of it may run at any time.
+
+    Several machines may do the same at once, beside whoever logs and reads.
+    """
+
+    def writing(self) -> Store:
+        """Return the store for writing; `Workspace` has it."""
+        raise NotImplementedError
+
+    def reading(self) -> Store:
+        """Return the store for reading; `Workspace` has it."""
+        raise NotImplementedError
+
+    def experiment_names(self) -> list[str]:
+        """Return the names of all experiments; `Workspace` knows them."""
+        raise NotImplementedError
+
+    def compact(
+        self,
+        experiments: Sequence[str] | str | None = None,
+        *,
+        executor: Executor | None = None,
+        workers: int | None = None,
+        whole: bool = False,
+        progress: Callable[[str, int, int], None] = lambda _name, _done, _all: None,
+    ) -> dict[str, Compacted]:
+        """Put what is live into tables, in all experiments or in some; say what that was, by name.
+
+        Afterwards a question about 100,000 runs costs a dozen requests. Experiments in which
+        nothing is live are left out. `executor` runs the work: threads, processes, or
+        `dask.distributed`'s `Client.get_executor()`; it is split for `workers`, by default as many
+        as the executor says it has. `whole` merges each table into one level. `progress` is told
+        the experiment, and points done and in all. Raises ExperimentNotFoundError.
+
+        >>> run.complete()
+        >>> ws.compact()["digits"].runs, ws.compact()
+        (1, {})
+        """
+        from objrun.tables.compaction import compact
+
+        store = self.writing()
+        known: int = getattr(executor, "_max_workers", 4) if executor else 1
+        found: dict[str, Compacted] = {}
+        for name in self._named(experiments):
+
+            def told(done: int, whole: int, name: str = name) -> None:
+                progress(name, done, whole)
+
+            made = compact(
+                store, name, executor=executor, workers=workers or known, whole=whole, progress=told
+            )
+            if made is not None:
+                found[name] = made
+        return found
+
+    def vacuum(
+        self,
+        experiments: Sequence[str] | str | None = None,
+        *,
+        retention: timedelta = HOUR,
+        dry_run: bool = False,
+    ) -> dict[str, Needless]:
+        """Remove what tables have made needless, in all experiments or in some; say what, by name.
+
+        Tables stay for `retention` after they were superseded, for readers that hold them.
+        `dry_run`: remove nothing. Raises ExperimentNotFoundError.
+
+        >>> run.complete()
+        >>> ws.compact()["digits"].points
+        1
+        >>> found = ws.vacuum()["digits"]
+        >>> len(found.segments), len(found.markers)
+        (1, 3)
+        """
+        from objrun.tables.vacuum import vacuum
+
+        if retention < timedelta(0):
+            message = f"retention is a time of 0 or more, not {retention}"
+            raise UserErrorException(message)
+        store = self.writing()
+        found = {
+            name: vacuum(store, name, retention=retention, dry_run=dry_run)
+            for name in self._named(experiments)
+        }
+        return {name: needless for name, needless in found.items() if needless.removed}
+
+    def stats(self) -> Stats:
+        """Return what the store holds: objects and bytes, by experiment and kind; the live tail.
+
+        One LIST of everything, a page for each 1,000 objects.
+
+        >>> ws.stats().experiments["digits"].live.runs
+        1
+        """
+        from objrun.tables.stats import stats_of
+
+        return stats_of(self.reading())
+
+    def gc(
+        self, older_than: timedelta = timedelta(days=30), *, dry_run: bool = False
+    ) -> Sequence[Freed]:
+        """Purge deleted runs and experiments that nobody wrote to for so long; say what was freed.
+
+        Both times are of the store's clock. One entry a run, and one for an experiment: objects and
+        bytes fewer in listings of the store. What a purged run had in compacted tables is removed
+        by the next vacuum. `dry_run`: change nothing.
+
+        Handles of other processes rely on two days at least: with less, see that nobody uses what
+        was deleted.
+
+        >>> ws.gc(dry_run=True)
+        []
+        """
+        from objrun.trash import collect
+
+        return [*collect(cast("Workspace", self), older_than, dry_run=dry_run)]
+
+    def copy_to(
+        self,
+        target: Workspace,
+        experiments: Sequence[str] | None = None,
+        runs: Sequence[str] | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Copied:
+        """Copy experiments by name, and runs by id with all below them, into another workspace.
+
+        Without either, all is copied. Ids, times and bytes stay as they are; what is there already
+        is not sent again, so call it as often as you like, also while runs are being written.
+        Returns what was done (with `dry_run`, what would be). Raises StoreError, after all else was
+        copied, naming runs that were not: another run has the id there, or they are damaged.
+
+        >>> from objrun import Workspace
+        >>> copied = ws.copy_to(Workspace("memory://backup"), experiments=["digits"])
+        >>> copied.runs, ws.copy_to(Workspace("memory://backup")).objects
+        (1, 0)
+        """
+        from objrun.copying import choose, copy_workspace
+
+        workspace = cast("Workspace", self)
+        chosen = choose(workspace, experiments or (), runs or ())
+        told = None if dry_run else lambda _copied: None
+        copied = copy_workspace(workspace, target, chosen, told)
+        if not dry_run:
+            copied.check()
+        return copied
+
+    def _named(self, experiments: Sequence[str] | str | None) -> Sequence[str]:
+        """Return the experiments that are meant; ExperimentNotFoundError for one there is not."""
+        there = self.experiment_names()
+        if experiments is None:
+            return there
+        asked = [experiments] if isinstance(experiments, str) else experiments
+        for name in asked:
+            if name not in there:
+                message = f"there is no experiment {name!r}"
+                raise ExperimentNotFoundError(message)
+        return asked
