@@ -15,6 +15,7 @@ from objrun.cli.metrics import metrics
 from objrun.cli.options import Csv, Json, StorageOptions, Url
 from objrun.cli.runs import runs
 from objrun.cli.show import show
+from objrun.cli.trash import delete, gc, restore
 
 HELP: Final = """\
 Read experiments straight from a bucket or a folder: no server.
@@ -50,11 +51,15 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
     ),
     children: ("objrun children digits/1", "objrun children digits/1 --metric loss --recursive"),
     history: ("objrun history digits/3", "objrun history digits/3 --json"),
+    delete: ("objrun delete digits/3 digits/7", "objrun delete --experiment digits --yes"),
+    restore: ("objrun restore digits/3", "objrun restore --experiment digits"),
+    gc: ("objrun gc --dry-run", "objrun gc --older-than 7d --json"),
 }
 
 OTHERWISE: Final = {
     "compare": "runs",
     "describe": "show",
+    "empty": "gc",
     "experiments": "runs",
     "get": "show",
     "info": "show",
@@ -62,7 +67,11 @@ OTHERWISE: Final = {
     "log": "history",
     "ls": "runs",
     "ps": "runs",
+    "purge": "gc",
+    "remove": "delete",
+    "rm": "delete",
     "tree": "children",
+    "undelete": "restore",
     "watch": "runs --watch",
 }
 """What other tools call a command, and what it is called here."""
@@ -115,8 +124,9 @@ def before_the_name(
     """Hand options that stand before the command's name to the command, whose own ones win."""
     common: dict[str, Any] = {"url": url, "option": option}
     tables = {**common, "as_json": as_json, "as_csv": as_csv}
-    given = dict.fromkeys(("runs", "metrics", "children", "history"), tables)
+    given = dict.fromkeys(("runs", "metrics", "children", "history", "gc"), tables)
     given |= {"show": {**common, "as_json": as_json}, "demo": common}
+    given |= dict.fromkeys(("delete", "restore"), common)
     context.default_map = given
     printed = given.get(context.invoked_subcommand or "", tables)
     if (as_csv and "as_csv" not in printed) or (as_json and "as_json" not in printed):

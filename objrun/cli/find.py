@@ -53,7 +53,8 @@ def find_experiment(workspace: Workspace, name: str) -> Experiment:
 
     experiment = Experiment(workspace, name)
     if experiment.find() is None:
-        names = workspace.experiment_names()
+        # One that was purged has a name, too.
+        names = [other for other in workspace.experiment_names() if other != name]
         more = ", ..." if len(names) > _NAMED else ""
         there = f"it has {', '.join(names[:_NAMED])}{more}" if names else "it has none yet"
         message = f"there is no experiment {name!r} in {workspace.url}: {there}"

@@ -79,9 +79,11 @@ def _print_identity(console: Console, state: RunState) -> None:
     took = span(seconds_of(state, now if state.ended is None else None))
     parent = state.parent_run_id
     error = state.error or {}
+    deleted = "; deleted, `objrun restore` brings it back" if state.lifecycle == "deleted" else ""
     told = Text.assemble(
         status_text(state.status),
         f" {'for' if state.ended is None else 'after'} {took}" if took else "",
+        (deleted, "dim"),
     )
     items: dict[str, str | Text] = {
         "status": told,
