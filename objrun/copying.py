@@ -14,6 +14,7 @@ from objrun.storage import connect
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from objrun.storage import Store
     from objrun.workspace import Workspace
 
     Chosen = dict[str, Collection[str] | None]
@@ -57,8 +58,15 @@ def copy_workspace(
 
     if source.url == target.url:
         raise UserErrorException(f"{source.url} is both where to copy from and where to copy to")
-    pair = Pair(*(connect(each.url, **each.storage_options) for each in (source, target)))
+    pair = Pair(_store(source), _store(target))
     work = Carrier(pair, tables, tell) if tell else Estimate()
     names: Chosen = dict.fromkeys(source.experiment_names()) if chosen is None else chosen
     copy_experiments(pair, names, work, tables, whole=chosen is None)
     return work.copied
+
+
+def _store(workspace: Workspace) -> Store:
+    """Return the store of a workspace, which need not be one yet."""
+    options = {**workspace.storage_options}
+    options.pop("auto_compact", None)  # the workspace's own
+    return connect(workspace.url, **options)

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 import objrun
 from objrun.cli.children import children
+from objrun.cli.copy import copy, sync
 from objrun.cli.demo import demo
 from objrun.cli.history import history
 from objrun.cli.metrics import metrics
@@ -54,10 +55,20 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
     delete: ("objrun delete digits/3 digits/7", "objrun delete --experiment digits --yes"),
     restore: ("objrun restore digits/3", "objrun restore --experiment digits"),
     gc: ("objrun gc --dry-run", "objrun gc --older-than 7d --json"),
+    copy: (
+        "objrun copy s3://team/runs ./runs --experiment digits",
+        "objrun copy ./runs s3://team/runs --run digits/3 --dry-run",
+    ),
+    sync: (
+        "objrun sync ./objrun s3://team/runs",
+        "objrun sync ./objrun s3://team/runs --dst-option endpoint_url=http://127.0.0.1:9000",
+    ),
 }
 
 OTHERWISE: Final = {
+    "backup": "copy",
     "compare": "runs",
+    "cp": "copy",
     "describe": "show",
     "empty": "gc",
     "experiments": "runs",
@@ -68,6 +79,7 @@ OTHERWISE: Final = {
     "ls": "runs",
     "ps": "runs",
     "purge": "gc",
+    "push": "sync",
     "remove": "delete",
     "rm": "delete",
     "tree": "children",
@@ -127,10 +139,14 @@ def before_the_name(
     given = dict.fromkeys(("runs", "metrics", "children", "history", "gc"), tables)
     given |= {"show": {**common, "as_json": as_json}, "demo": common}
     given |= dict.fromkeys(("delete", "restore"), common)
+    given |= {name: {"as_json": as_json} for name in ("copy", "sync")}
     context.default_map = given
     printed = given.get(context.invoked_subcommand or "", tables)
     if (as_csv and "as_csv" not in printed) or (as_json and "as_json" not in printed):
         message = f"{context.invoked_subcommand} does not print {'CSV' if as_csv else 'JSON'}"
+        raise typer.BadParameter(message)
+    if (url or option) and "url" not in printed:
+        message = f"{context.invoked_subcommand} takes its two stores, and options, after its name"
         raise typer.BadParameter(message)
 
 

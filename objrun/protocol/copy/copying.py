@@ -285,9 +285,7 @@ class _Experiment:
         for start in range(0, len(order), BATCH):
             batch = order[start : start + BATCH]
             plans = [plan for plan in self._plans(batch, sides) if plan is not None]
-            again = self._work.runs(self._name, plans, checkpoint)
-            self._work.copied.seen += len(batch) - len(again)
-            vanished |= again
+            vanished |= self._work.runs(self._name, plans, checkpoint)
         return vanished
 
     def _plans(

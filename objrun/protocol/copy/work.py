@@ -129,7 +129,8 @@ class Estimate:
 
 
 def note(copied: Copied, experiment: str, plan: RunPlan) -> None:
-    """Count a run, and keep what people must be told of it."""
+    """Count a run that is done, and keep what people must be told of it."""
+    copied.seen += 1
     copied.runs += bool(plan.objects or plan.rows or plan.versions or plan.forked)
     if plan.number is not None:
         copied.taken.append(Taken(experiment, plan.number, plan.run))
