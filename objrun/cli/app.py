@@ -17,6 +17,7 @@ from objrun.cli.options import Csv, Json, StorageOptions, Url
 from objrun.cli.runs import runs
 from objrun.cli.show import show
 from objrun.cli.trash import delete, gc, restore
+from objrun.cli.upkeep import compact, stats, vacuum
 
 HELP: Final = """\
 Read experiments straight from a bucket or a folder: no server.
@@ -54,6 +55,9 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
     history: ("objrun history digits/3", "objrun history digits/3 --json"),
     delete: ("objrun delete digits/3 digits/7", "objrun delete --experiment digits --yes"),
     restore: ("objrun restore digits/3", "objrun restore --experiment digits"),
+    compact: ("objrun compact", "objrun compact digits --workers 4"),
+    vacuum: ("objrun vacuum --dry-run", "objrun vacuum digits --retention 1d"),
+    stats: ("objrun stats", "objrun stats --json | jq .bytes"),
     gc: ("objrun gc --dry-run", "objrun gc --older-than 7d --json"),
     copy: (
         "objrun copy s3://team/runs ./runs --experiment digits",
@@ -69,7 +73,9 @@ OTHERWISE: Final = {
     "backup": "copy",
     "compare": "runs",
     "cp": "copy",
+    "clean": "vacuum",
     "describe": "show",
+    "du": "stats",
     "empty": "gc",
     "experiments": "runs",
     "get": "show",
@@ -140,6 +146,7 @@ def before_the_name(
     given |= {"show": {**common, "as_json": as_json}, "demo": common}
     given |= dict.fromkeys(("delete", "restore"), common)
     given |= {name: {"as_json": as_json} for name in ("copy", "sync")}
+    given |= {name: {**common, "as_json": as_json} for name in ("compact", "vacuum", "stats")}
     context.default_map = given
     printed = given.get(context.invoked_subcommand or "", tables)
     if (as_csv and "as_csv" not in printed) or (as_json and "as_json" not in printed):

@@ -141,7 +141,7 @@ def gc(
         _print(freed, dry_run=dry_run)
 
 
-def parse_age(text: str) -> timedelta:
+def parse_age(text: str, option: str = "--older-than") -> timedelta:
     """Return a time such as 30d; typer.BadParameter for what is none.
 
     >>> parse_age("30d"), parse_age("0"), parse_age("90m")
@@ -150,7 +150,7 @@ def parse_age(text: str) -> timedelta:
     match = re.fullmatch(r"(\d{1,6})([mhdw])", "0m" if text == "0" else text.strip(), re.ASCII)
     if match is None:
         message = f"{text!r} is not a number and one of m, h, d, w, such as 30d"
-        raise typer.BadParameter(message, param_hint="--older-than")
+        raise typer.BadParameter(message, param_hint=option)
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 

@@ -17,15 +17,16 @@ from objrun.format.checkpoints import Checkpoint
 from objrun.protocol.checkpointing import commit_checkpoint, latest_checkpoint
 from objrun.protocol.cover import choose
 from objrun.protocol.live import Marked, last_markers, list_segments, read_changed
+from objrun.protocol.settle import insist
 from objrun.tables.folding import StaleError, run_job
 from objrun.tables.merging import merge_frames
 from objrun.tables.planning import POINTS, Planned, jobs_of, merge_of
 from objrun.tables.reading import Rows, TableReader
 from objrun.tables.run_rows import stored_frame
-from objrun.tables.writing import Target, write_frames
+from objrun.tables.writing import FILE_BYTES, Target, write_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from concurrent.futures import Executor, Future
 
     from objrun.format.checkpoints import TableFile
@@ -166,13 +167,17 @@ class _Attempt:
         if changed or everything:
             files = self._with_runs(files, changed, drop, everything=everything)
         if pieces or everything:
-            new = sum(piece.rows for piece in pieces)
-            merge = merge_of(self.checkpoint, POINTS, new, all_levels=everything)
+            rows = sum(piece.rows for piece in pieces)
+            merge = merge_of(self.checkpoint, POINTS, rows, all_levels=everything)
             jobs = jobs_of(self.experiment, self.base, merge, pieces, workers=workers, without=drop)
             done = [*_carried_out(self.store, jobs, executor, progress)]
-            merged = {file.name for file in merge.files}
-            kept = [file for file in files if file.name not in merged]
-            files = (*kept, *(file for one in done for file in one.files))
+            new = [file for one in done for file in one.files]
+            files = (
+                *(file for file in files if file not in merge.files),
+                *(file for file in new if file.kind == "metrics"),
+                *self._gathered(new, "summary"),
+                *self._gathered(new, "coverage"),
+            )
         if files == (self.checkpoint.files if self.checkpoint else ()):
             return None
         return Compacted(
@@ -233,6 +238,18 @@ class _Attempt:
         made = write_frames(target, merge_frames([*tables, [new]], newest))
         merged = {file.name for file in merge.files}
         return (*(file for file in files if file.name not in merged), *made)
+
+    def _gathered(self, new: Sequence[TableFile], kind: str) -> list[TableFile]:
+        """Return what the jobs wrote of a small table, as one file: it is read as a whole."""
+        files = [file for file in new if file.kind == kind]
+        if len(files) < 2 or sum(file.size for file in files) > FILE_BYTES:
+            return files
+        readers = [TableReader(self.store, self.experiment, file) for file in files]
+        target = Target(self.store, self.experiment, self.base, kind, files[0].level)
+        made = write_frames(target, (frame for r in readers for frame in r.frames(Rows())))
+        # Nobody else knows of them yet.
+        insist(lambda: self.store.delete(reader.key for reader in readers))
+        return made
 
     def _next(self, files: tuple[TableFile, ...]) -> Checkpoint:
         order = {"runs": 0, "summary": 1, "metrics": 2, "coverage": 3}
