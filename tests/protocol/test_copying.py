@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,16 @@ def test_from_a_folder_to_s3_and_back(s3_server: Server, tmp_path: Path) -> None
     assert contents(folder) == contents(bucket) == contents(back)
     assert copy(folder, bucket).objects == 0
     assert bucket.get_run(run.id).get_metrics() == {"loss": 0.5}
+
+
+@pytest.mark.xdist_group("gcs")
+def test_from_s3_to_gcs(s3_server: Server, gcs_server: Server) -> None:
+    source = Workspace(s3_server.new_bucket(), s3_server.options)
+    target = Workspace(gcs_server.new_bucket(), gcs_server.options)
+    fill(source, 1)
+    copy(source, target)
+    assert contents(target) == contents(source)
+    assert copy(source, target).objects == 0
 
 
 @pytest.mark.parametrize("runs", [3, FEW + 1], ids=["few", "many"])
@@ -386,6 +397,22 @@ def test_an_experiment_that_was_purged_there_is_not_made_again() -> None:
     [conflict] = copy(spool, bucket).conflicts
     assert "'digits' was purged there" in conflict
     assert not [key for key in contents(bucket) if key.startswith("runs/")]
+
+
+def test_an_experiment_that_was_purged_here_and_made_anew_is_copied() -> None:
+    spool, bucket = fresh(), fresh()
+    fill(spool, 1)
+    Experiment.delete(spool, "digits", with_runs=True)
+    spool.gc(timedelta(0))
+    assert copy(spool, bucket).objects == 1  # the header
+    [run] = fill(spool, 1)
+    copied = copy(spool, bucket)
+    assert (copied.runs, copied.conflicts) == (2, [])
+    assert bucket.get_run(run.id).get_metrics() == {"loss": 0.5}
+    assert Experiment(bucket, "digits").id == Experiment(spool, "digits").id
+    Experiment(spool, "digits").tag("more")
+    assert copy(spool, bucket).objects == 1
+    assert copy(spool, bucket).objects == 0
 
 
 def test_only_some_experiments_or_runs_are_copied() -> None:
