@@ -79,7 +79,7 @@ def decode_checkpoint(key: str, data: bytes) -> Checkpoint:
     fields = open_document(key, data)
     checkpoint = Checkpoint(
         number=fields.integer("checkpoint", least=1),
-        experiment=fields.text("experiment"),
+        experiment=(experiment := fields.text("experiment")),
         write_id=fields.text("write_id"),
         written=fields.time("written"),
         orphan_floor=fields.integer("orphan_floor"),
@@ -91,6 +91,8 @@ def decode_checkpoint(key: str, data: bytes) -> Checkpoint:
     )
     if keys.parse_version(key) not in (None, checkpoint.number):
         fields.note("checkpoint", "key_mismatch", f"{checkpoint.number} under another's key")
+    elif experiment and key != keys.checkpoint(experiment, checkpoint.number):
+        fields.note("experiment", "key_mismatch", f"the tables of {experiment[:80]!r}")
     close_document(key, fields)
     return checkpoint
 

@@ -32,6 +32,9 @@ BUCKET_SIZE: Final = 1000
 TABLE_KINDS: Final = ("runs", "summary", "metrics", "coverage")
 """Kinds of compacted tables."""
 
+NONCE_DIGITS: Final = 16
+"""Hexadecimal digits in a table's name that are random."""
+
 BUCKET_DIGITS: Final = 5
 """Digits of the folder's name below `numbers/`."""
 
@@ -278,7 +281,8 @@ def parse_table(key: str) -> TableKey | None:
     """
     base, _, rest = key.rpartition("/")[2].removesuffix(".parquet").partition("-")
     nonce, _, kind = rest.partition("-")
-    known = key.endswith(".parquet") and kind in TABLE_KINDS and nonce.isalnum()
+    is_nonce = len(nonce) == NONCE_DIGITS and not nonce.strip("0123456789abcdef")
+    known = key.endswith(".parquet") and kind in TABLE_KINDS and is_nonce
     return TableKey(int(base), nonce, kind) if known and _is_number(base, VERSION_DIGITS) else None
 
 

@@ -16,7 +16,7 @@ from objrun.protocol.live import RESTARTS, list_segments, read_pieces
 from objrun.storage import together
 from objrun.tables.chunks import EMPTY, Source, chunk_of_segments, concat, decoded
 from objrun.tables.merging import merge_chunks
-from objrun.tables.reading import Rows, TableReader, read_frame, read_whole, selected
+from objrun.tables.reading import Rows, TableReader, read_frame, selected
 from objrun.tables.summing import parts_of
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ def read_parts(store: Store, experiment: str, rows: Rows, on_damage: OnDamage) -
 
     def read_tables(checkpoint: Checkpoint | None) -> list[pl.DataFrame]:
         files = _files(checkpoint, "summary", rows)
-        read = together(store, lambda file: read_whole(store, experiment, file), files)
-        return [read_frame(data()).filter(rows.condition()) for data in read]
+        read = together(store, lambda file: read_frame(store, experiment, file), files)
+        return [frame().filter(rows.condition()) for frame in read]
 
     tail, tables = _consistent(store, experiment, rows, None, read_tables)
     return pl.concat([*tables, parts_of(_live_chunk(tail, rows, on_damage))])

@@ -99,22 +99,28 @@ def _meets(wanted: Collection[str] | None) -> Callable[[str, str], bool]:
     return lambda least, most: any(least <= item <= most for item in wanted)
 
 
-def read_whole(store: Store, experiment: str, file: TableFile) -> bytes:
-    """Return the bytes of a table's file, which are those that its checkpoint tells of.
+def read_frame(store: Store, experiment: str, file: TableFile) -> pl.DataFrame:
+    """Return all rows of a table's file, by one request.
 
     Raises NotFoundError where it was superseded and removed, CorruptObjectError where it changed.
     """
     key = _key(experiment, file)
+    data = _read_whole(store, key, file)
+    try:
+        return pl.read_parquet(io.BytesIO(data), columns=SCHEMAS[file.kind].names)
+    except pl.exceptions.PolarsError as error:
+        raise _damaged(key, "bad_parquet", str(error)) from None
+
+
+def _read_whole(store: Store, key: str, file: TableFile) -> bytes:
     data = insist(partial(store.get, key))
     if len(data) != file.size or zlib.crc32(data) != file.crc32:
-        problem = Problem("$", "key_mismatch", "not the bytes that its checkpoint tells of")
-        raise CorruptObjectError(key, [problem])
+        raise _damaged(key, "key_mismatch", "not the bytes that its checkpoint tells of")
     return data
 
 
-def read_frame(data: bytes, columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """Return rows of a table, of its bytes; `columns` None means all."""
-    return pl.read_parquet(io.BytesIO(data), columns=[*columns] if columns else None)
+def _damaged(key: str, code: str, message: str) -> CorruptObjectError:
+    return CorruptObjectError(key, [Problem("$", code, message[:200])])
 
 
 class TableReader:
@@ -132,9 +138,13 @@ class TableReader:
         length = self.file.footer
         data = self._bytes(self.file.size - length, self.file.size)
         try:
-            return pq.read_metadata(pa.BufferReader(data))
+            footer = pq.read_metadata(pa.BufferReader(data))
+            stored = footer.schema.to_arrow_schema().names
         except (pa.ArrowException, OSError) as error:
-            raise self._damaged(error) from None
+            raise _damaged(self.key, "bad_parquet", str(error)) from None
+        if missing := {*SCHEMAS[self.file.kind].names} - {*stored}:
+            raise _damaged(self.key, "bad_parquet", f"it has no {sorted(missing)}")
+        return footer
 
     def _bytes(self, start: int, stop: int) -> bytes:
         if self.file.size <= SMALL:
@@ -143,7 +153,7 @@ class TableReader:
 
     @cached_property
     def _whole(self) -> bytes:
-        return insist(lambda: self.store.get(self.key))
+        return _read_whole(self.store, self.key, self.file)
 
     def groups(self, rows: Rows) -> list[int]:
         """Return the row groups that can hold rows that are wanted."""
@@ -163,7 +173,7 @@ class TableReader:
             opened = pq.ParquetFile(source, metadata=self.footer, read_dictionary=words)
             return opened.read_row_groups([*groups], columns=columns, use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise self._damaged(error) from None
+            raise _damaged(self.key, "bad_parquet", str(error)) from None
 
     def chunks(self, rows: Rows, batch: int = BATCH) -> Iterator[Chunk]:
         """Yield the points that are wanted, in order; each is of at most `batch` row groups."""
@@ -178,9 +188,6 @@ class TableReader:
         for start in range(0, len(groups), BATCH):
             table = self.read(groups[start : start + BATCH], columns)
             yield frame_of_table(table).filter(rows.condition())
-
-    def _damaged(self, error: Exception) -> CorruptObjectError:
-        return CorruptObjectError(self.key, [Problem("$", "bad_parquet", str(error)[:200])])
 
 
 def frame_of_table(table: pa.Table) -> pl.DataFrame:

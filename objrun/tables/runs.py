@@ -10,7 +10,7 @@ from objrun.errors import NotFoundError, UnavailableError
 from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.protocol.live import RESTARTS, Marked, last_markers
 from objrun.storage import together
-from objrun.tables.reading import TableReader, of_root, read_frame, read_whole
+from objrun.tables.reading import TableReader, of_root, read_frame
 from objrun.tables.run_rows import STORED, last_rows
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ def _all(store: Store, checkpoint: Checkpoint, tables: dict[str, pl.DataFrame]) 
     for name in tables.keys() - {file.name for file in files}:
         del tables[name]
     missing = [file for file in files if file.name not in tables]
-    read = together(store, lambda file: read_whole(store, checkpoint.experiment, file), missing)
-    for file, data in zip(missing, read, strict=True):
-        tables[file.name] = read_frame(data())
+    read = together(store, lambda file: read_frame(store, checkpoint.experiment, file), missing)
+    for file, frame in zip(missing, read, strict=True):
+        tables[file.name] = frame()
     return last_rows([tables[file.name] for file in files])
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from objrun.format import keys
 from objrun.format.checking import format_time
+from objrun.format.checkpoints import Checkpoint, TableFile
 from objrun.format.states import (
     LIFECYCLES,
     STATUSES,
@@ -73,6 +75,33 @@ claims = st.builds(
 )
 properties = st.builds(
     Property, run_id=run_ids, key=names, value=maybe_texts, write_id=ids, extra=extras(Property)
+)
+_counts = st.integers(1, 2**53)
+table_files = st.builds(
+    lambda table, **fields: TableFile(
+        name=keys.table("e", table).rpartition("/")[2], kind=table.kind, **fields
+    ),
+    table=st.builds(
+        keys.TableKey, st.integers(0, 99_999_999), writers, st.sampled_from(keys.TABLE_KINDS)
+    ),
+    level=st.integers(0, 9),
+    rows=_counts,
+    size=_counts,
+    footer=st.integers(8, 2**31),
+    crc32=st.integers(0, 2**32 - 1),
+    first=run_ids,
+    last=run_ids,
+    extra=extras(TableFile),
+)
+checkpoints = st.builds(
+    Checkpoint,
+    number=versions,
+    experiment=experiments,
+    write_id=ids,
+    written=times,
+    orphan_floor=st.integers(0, 99_999_999),
+    files=st.lists(table_files, max_size=3).map(tuple),
+    extra=extras(Checkpoint).map(lambda extra: {k: extra[k] for k in extra if k != "checkpoint"}),
 )
 experiment_states = st.builds(
     ExperimentState,

@@ -16,6 +16,12 @@ from objrun.errors import CorruptObjectError, UnsupportedFormatError
 from objrun.format import documents as d
 from objrun.format import keys
 from objrun.format.checking import Fields, format_time
+from objrun.format.checkpoints import (
+    Checkpoint,
+    TableFile,
+    decode_checkpoint,
+    encode_checkpoint,
+)
 from objrun.format.states import (
     ExperimentState,
     Header,
@@ -45,7 +51,12 @@ KINDS: dict[str, tuple[Any, Any, Any]] = {
     "experiment": (
         some.chain_versions(some.experiment_states), d.encode_experiment, d.decode_experiment,
     ),
+    "checkpoint": (some.checkpoints, encode_checkpoint, decode_checkpoint),
 }  # fmt: skip
+
+DOCUMENTS = (
+    Version, RunState, ExperimentState, Header, NumberClaim, Property, Checkpoint, TableFile,
+)  # fmt: skip
 
 
 def key_of(kind: str, document: Any) -> str:
@@ -60,6 +71,8 @@ def key_of(kind: str, document: Any) -> str:
     if kind == "experiment":
         name = document.state.name if document.state else "e"
         return keys.experiment_state(name, document.version)
+    if kind == "checkpoint":
+        return keys.checkpoint(document.experiment, document.number)
     return keys.HEADER
 
 
@@ -77,7 +90,7 @@ def fields_of(document: Any) -> dict[str, Any]:
 
 def equal(one: Any, other: Any) -> bool:
     """Equal field by field, scalars exactly; the order of a mapping does not count."""
-    if isinstance(one, Version | RunState | ExperimentState | Header | NumberClaim | Property):
+    if isinstance(one, DOCUMENTS):
         return type(one) is type(other) and equal(fields_of(one), fields_of(other))
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(equal(one[k], other[k]) for k in one)
