@@ -63,10 +63,11 @@ class Upkeep:
         """
         from objrun.tables.compaction import compact
 
+        names = self._named(experiments)
         store = self.writing()
         known: int = getattr(executor, "_max_workers", 4) if executor else 1
         found: dict[str, Compacted] = {}
-        for name in self._named(experiments):
+        for name in names:
 
             def told(done: int, whole: int, name: str = name) -> None:
                 progress(name, done, whole)
@@ -102,11 +103,9 @@ class Upkeep:
         if retention < timedelta(0):
             message = f"retention is a time of 0 or more, not {retention}"
             raise UserErrorException(message)
-        store = self.writing()
-        found = {
-            name: vacuum(store, name, retention=retention, dry_run=dry_run)
-            for name in self._named(experiments)
-        }
+        names = self._named(experiments)
+        store = self.reading() if dry_run else self.writing()
+        found = {name: vacuum(store, name, retention=retention, dry_run=dry_run) for name in names}
         return {name: needless for name, needless in found.items() if needless.removed}
 
     def stats(self) -> Stats:

@@ -1,0 +1,112 @@
+"""`objrun compact`, `vacuum` and `stats`: what they do, what they print, and how they end."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from objrun import Experiment, Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Call
+
+FAST = {"durability": "none"}
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A folder with two experiments, of three runs and of one."""
+    workspace = Workspace(tmp_path / "store", FAST)
+    for name, count in (("digits", 3), ("other", 1)):
+        for step in range(count):
+            with Experiment(workspace, name).start_logging() as run:
+                run.log("loss", 1 / (step + 1), step=step)
+    return str(tmp_path / "store")
+
+
+def test_compacting_says_what_it_did_and_changes_no_answer(bare: Call, url: str) -> None:
+    before = bare("runs", "--url", url, "--csv", "--columns", "metrics.loss.last").out
+    done = bare("compact", "--url", url)
+    assert done.code == 0
+    *table, summary = done.lines
+    assert [line.split() for line in table] == [
+        ["experiment", "checkpoint", "runs", "points", "segments", "levels"],
+        ["digits", "1", "3", "3", "3", "1"],
+        ["other", "1", "1", "1", "1", "1"],
+    ]
+    assert summary.startswith("compacted 4 points of 2 experiments; removed 12 objects, ")
+    assert bare("runs", "--url", url, "--csv", "--columns", "metrics.loss.last").out == before
+    again = bare("compact", "--url", url)
+    assert (again.code, again.lines) == (0, ["nothing is live; removed 0 objects, 0 bytes"])
+
+
+def test_only_some_experiments_and_json(bare: Call, url: str) -> None:
+    done = bare("compact", "other", "--no-vacuum", "--json", "--url", url)
+    assert [json.loads(line) for line in done.lines] == [
+        {
+            "experiment": "other", "checkpoint": 1, "runs": 1, "points": 1, "segments": 1,
+            "removed": 0, "removed_bytes": 0,
+        }
+    ]  # fmt: skip
+
+
+def test_processes_share_the_work(bare: Call, url: str) -> None:
+    assert bare("compact", "--workers", "2", "--url", url).code == 0
+    assert bare("compact", "--whole", "--url", url).lines[-1].startswith("compacted 0 points of 2")
+
+
+def test_a_dry_run_of_a_vacuum_says_exactly_what_goes(bare: Call, url: str) -> None:
+    bare("compact", "--no-vacuum", "--url", url)
+    store = Workspace(url).reading()
+    before = store.list("")
+    told = bare("vacuum", "--dry-run", "--retention", "0", "--url", url, "--json").lines
+    assert store.list("") == before
+    done = bare("vacuum", "--retention", "0", "--url", url, "--json").lines
+    assert done == told
+    freed = sum(info.size for info in before) - sum(info.size for info in store.list(""))
+    assert sum(json.loads(line)["bytes"] for line in told) == freed > 0
+    last = bare("vacuum", "--retention", "0", "--url", url)
+    assert last.lines == ["freed 0 objects, 0 bytes (0 bytes)"]
+
+
+def test_stats_count_what_is_there(bare: Call, url: str) -> None:
+    bare("compact", "digits", "--url", url)
+    told = json.loads(bare("stats", "--json", "--url", url).out)
+    listed = Workspace(url).reading().list("")
+    assert (told["objects"], told["bytes"]) == (len(listed), sum(i.size for i in listed))
+    digits, other = told["experiments"]["digits"], told["experiments"]["other"]
+    assert (digits["runs"], digits["points"], digits["live_runs"]) == (3, 3, 0)
+    assert (other["checkpoint"], other["live_runs"], other["live_segments"]) == (0, 1, 1)
+    assert "worth compacting" not in bare("stats", "--url", url).out
+
+
+def test_stats_say_what_is_worth_compacting(
+    bare: Call, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("objrun.cli.upkeep.MUCH", 3)
+    assert bare("stats", "--url", url).lines[-1].endswith("compact digits")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["compact", "nope"], 3, "there is no experiment 'nope'"),
+        (["vacuum", "nope"], 3, "there is no experiment 'nope'"),
+        (["compact", "--workers", "0"], 2, "--workers"),
+        (["vacuum", "--retention", "soon"], 2, "--retention"),
+    ],
+)
+def test_wrong_use(bare: Call, url: str, arguments: list[str], code: int, told: str) -> None:
+    printed = bare(*arguments, "--url", url)
+    assert printed.code == code
+    assert told in printed.err
+
+
+def test_a_place_without_a_store(bare: Call, tmp_path: Path) -> None:
+    for command in ("compact", "vacuum", "stats"):
+        assert bare(command, "--url", str(tmp_path / "none")).code == 3
+    assert not (tmp_path / "none").exists()
