@@ -12,6 +12,7 @@ from objrun.errors import (
     CorruptObjectWarning,
     ExperimentNotFoundError,
     FormatError,
+    RunNotFoundError,
     UserErrorException,
 )
 from objrun.protocol.chain import Chain, load_last
@@ -79,8 +80,15 @@ def _mark(store: Store, rows: Iterable[Row], change: SetLifecycle) -> None:
         Chain(store, scheme, version_of(row)).commit(change)
 
     changed = (row for row in rows if row["lifecycle"] != change.lifecycle)
+    gone: RunNotFoundError | None = None
     for done in together(store, commit, changed):
-        done()
+        try:
+            done()
+        except RunNotFoundError as error:
+            gone = error
+    if gone:
+        # Purged at this moment; the others are marked all the same.
+        raise gone
 
 
 def delete_experiment(workspace: Workspace, named: str, *, with_runs: bool) -> None:

@@ -175,6 +175,19 @@ class TestGc:
         assert any_ws.gc(NOW) == []
         assert contents(any_ws) == left
 
+    def test_is_exact_on_every_backend(self, live_ws: Workspace) -> None:
+        experiment = Experiment(live_ws, "digits")
+        run = logged(experiment, "r", children=1)
+        logged(experiment, "kept")
+        run.delete()
+        told, freed = sizes(live_ws)
+        assert told == freed
+        assert len(told.entries) == 2
+        Experiment.delete(live_ws, "digits", with_runs=True)
+        told, freed = sizes(live_ws)
+        assert told == freed
+        assert len(below(live_ws, "experiments/digits/")) == 2
+
     def test_makes_a_run_unknown_and_keeps_its_id(self, ws: Workspace) -> None:
         run = logged(Experiment(ws, "digits"), "r")
         run.delete()
