@@ -168,7 +168,9 @@ def collect(workspace: Workspace, older_than: timedelta, *, dry_run: bool) -> It
     if older_than < timedelta():
         message = f"older_than is a time of zero or more, not {older_than}"
         raise UserErrorException(message)
-    store = workspace.reading() if dry_run else workspace.writing()
+    store = workspace.reading()
+    if not dry_run:
+        store = workspace.writing()
     limit = insist(store.now) - older_than
     for name in workspace.experiment_names():
         yield from _collect(store, name, limit, dry_run=dry_run)

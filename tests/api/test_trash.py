@@ -13,6 +13,7 @@ import pytest
 from objrun import Experiment, Run, Workspace, clock
 from objrun.errors import (
     ExperimentNotFoundError,
+    NotAStoreError,
     RunExistsError,
     RunNotFoundError,
     UserErrorException,
@@ -152,6 +153,11 @@ class TestGc:
         assert contents(any_ws) == before
         with refused(any_ws, UserErrorException, "older_than"):
             any_ws.gc(-MONTH)
+
+    def test_makes_no_store(self, any_ws: Workspace) -> None:
+        with pytest.raises(NotAStoreError):
+            any_ws.gc()
+        assert contents(any_ws) == {}
 
     def test_leaves_one_tombstone_of_a_run(self, any_ws: Workspace) -> None:
         experiment = Experiment(any_ws, "digits")
