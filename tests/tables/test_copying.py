@@ -96,7 +96,9 @@ def test_an_empty_place_takes_the_tables() -> None:
     live = Experiment(source, "digits").start_logging()
     live.log("loss", 1.0)
     live.flush()
+    would = source.copy_to(target, dry_run=True)
     copied = copy(source, target)
+    assert would == copied
     assert copied.points == 0
     assert agree(source, target)
     ours, theirs = (latest_checkpoint(store_of(each), "digits") for each in (source, target))
@@ -197,6 +199,23 @@ def test_tables_are_not_taken_where_another_run_has_the_id() -> None:
     assert there.filter(there["run_id"] == "chosen").equals(before)
     assert mine.id in runs_of(bucket)
     assert there.filter(there["run_id"] == mine.id).height == 21
+
+
+def test_tables_are_not_taken_where_a_chain_has_gone_its_own_way() -> None:
+    """They say what version 2 of the source's chain holds; there it holds something else."""
+    spool, bucket = fresh(), fresh()
+    run = Experiment(spool, "digits").start_logging()
+    copy(spool, bucket)
+    bucket.get_run(run.id).tag("seen")
+    run.log("loss", 1.0)
+    run.complete()
+    squeeze(spool)
+    copied = copy(spool, bucket)
+    assert (copied.points, copied.conflicts) == (1, [])
+    assert latest_checkpoint(store_of(bucket), "digits") is None
+    there = bucket.get_run(run.id)
+    assert (there.tags, there.get_status()) == ({"seen": None}, "Completed")
+    assert copy(spool, bucket).objects == 0
 
 
 class _CrashError(Exception):

@@ -27,6 +27,6 @@ next copy does the rest. The rules, with the reasons in docs/adr/0014:
    run in the target: then it is not claimed, and the result says so.
 8. What was purged in the target stays so. Tombstones are not copied: nothing is deleted by a copy.
 9. Rows that stand only in the source's tables become segments of the target, unless it has no
-   checkpoint: then it takes the tables as its first. What the tables of the target cover is not
-   copied.
+   checkpoint: then it takes all tables as its first, before the chains, so that its runs and their
+   points are listed all at once. What the tables of the target cover is not copied.
 """

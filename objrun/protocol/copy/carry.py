@@ -14,7 +14,7 @@ from objrun.errors import (
 )
 from objrun.format import keys
 from objrun.format.documents import decode_run
-from objrun.protocol.copy.compacted import adopted, become_last, copy_table
+from objrun.protocol.copy.compacted import become_first, copy_table
 from objrun.protocol.copy.forks import commit_again
 from objrun.protocol.copy.pair import read
 from objrun.protocol.copy.work import Copied, note
@@ -26,7 +26,7 @@ from objrun.protocol.settle import insist, put_once
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from objrun.format.checkpoints import Checkpoint, TableFile
+    from objrun.format.checkpoints import Checkpoint
     from objrun.protocol.copy.compacted import Tables
     from objrun.protocol.copy.pair import Pair
     from objrun.protocol.copy.plan import RunPlan
@@ -63,18 +63,12 @@ class Carrier:
                 return
             self._count(1, size)
 
-    def tables(
-        self,
-        checkpoint: Checkpoint,
-        files: Sequence[TableFile],
-        there: Sequence[TableFile],
-        number: int,
-    ) -> bool:
-        """Copy files one by one, since they are large, and commit them as checkpoint `number`."""
+    def tables(self, checkpoint: Checkpoint) -> bool:
+        """Copy tables one by one, since they are large, and commit them as a first checkpoint."""
         self._open()
-        for file in files:
+        for file in checkpoint.files:
             self._count(1, copy_table(self._pair, checkpoint.experiment, file))
-        return become_last(self._pair.target, adopted(checkpoint, [*files, *there], number))
+        return become_first(self._pair.target, checkpoint)
 
     def runs(
         self, experiment: str, plans: Sequence[RunPlan], checkpoint: Checkpoint | None

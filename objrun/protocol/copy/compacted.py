@@ -54,34 +54,30 @@ class Tables(Protocol):
         ...
 
 
-def adopted(checkpoint: Checkpoint, files: Collection[TableFile], number: int) -> Checkpoint:
-    """Return a checkpoint of the target with some tables of the source's.
+def become_first(store: Store, checkpoint: Checkpoint) -> bool:
+    """Commit what a checkpoint of another store says as the first one here.
 
-    They are renamed as if they were based on nothing: numbers of the target's checkpoints count
-    there. Bytes of the files stay.
+    Returns whether it is the current one. It is a compaction that is based on nothing: numbers of
+    the source would leave holes behind them, for compactions that began before.
     """
-    return replace(
+    first = replace(
         checkpoint,
-        number=number,
-        orphan_floor=0,
+        number=1,
+        orphan_floor=1,
         write_id=clock.random_hex(16),
         written=clock.now(),
-        files=tuple(replace(file, name=_renamed(file.name)) for file in files),
+        files=tuple(replace(file, name=_renamed(file.name)) for file in checkpoint.files),
     )
+    if not commit_checkpoint(store, first):
+        return False
+    # Its number may have been free because a vacuum has removed what was superseded.
+    last = latest_checkpoint(store, checkpoint.experiment)
+    return last is not None and last.write_id == first.write_id
 
 
 def _renamed(name: str) -> str:
     table = keys.parse_table(name)
     return name if table is None else keys.table("", table._replace(base=0)).rpartition("/")[2]
-
-
-def become_last(store: Store, checkpoint: Checkpoint) -> bool:
-    """Store a checkpoint and return whether it is the last one of its experiment now."""
-    if not commit_checkpoint(store, checkpoint):
-        return False
-    # Its number may have been free because a vacuum has removed what was superseded.
-    last = latest_checkpoint(store, checkpoint.experiment)
-    return last is not None and last.number == checkpoint.number
 
 
 def copy_table(pair: Pair, experiment: str, file: TableFile) -> int:

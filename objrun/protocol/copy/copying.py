@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from objrun.errors import FormatError, NotAStoreError, NotFoundError, UnavailableError
@@ -55,14 +54,14 @@ def copy_experiments(
     done is in `work.copied`.
     """
     _begin(pair, work, whole=whole)
-    found: dict[str, tuple[Collection[str], Checkpoint | None]] = {}
+    found: dict[str, Collection[str]] = {}
     for name, only in chosen.items():
         with _told(work, name):
             found[name] = _runs(pair.source, name, only, tables)
-    every = {run for runs, _ in found.values() for run in runs}
+    every = {run for runs in found.values() for run in runs}
     ours, theirs = list_folders(pair.source, every), list_folders(pair.target, every)
     work.copied.all_runs = sum(bool(folder.versions) for folder in ours.values())
-    for name, (runs, first) in found.items():
+    for name, runs in found.items():
         listed = {
             run: (ours[run], theirs.get(run, Folder()))
             for run in runs
@@ -74,7 +73,7 @@ def copy_experiments(
                 work.copied.purged += sorted(purged)
                 left = {run: both for run, both in listed.items() if run not in purged}
                 all_of_it = chosen[name] is None and not purged
-                _Experiment(pair, name, left, work, tables).copy(first, whole=all_of_it)
+                _Experiment(pair, name, left, work, tables).copy(whole=all_of_it)
 
 
 @contextmanager
@@ -111,13 +110,13 @@ def _is_purged(pair: Pair, experiment: str, run: str, ours: Folder, theirs: Fold
 
 def _runs(
     source: Store, experiment: str, only: Collection[str] | None, tables: Tables
-) -> tuple[Collection[str], Checkpoint | None]:
-    """Return the runs to be copied: those that have markers or stand in tables; and these."""
+) -> Collection[str]:
+    """Return the runs to be copied: those that have markers or stand in tables."""
     marked = last_markers(source, experiment)
     checkpoint = latest_checkpoint(source, experiment)
     parents = tables.parents(source, checkpoint) if checkpoint else {}
     every = marked.keys() | parents.keys()
-    return every if only is None else _families(source, every, only, parents), checkpoint
+    return every if only is None else _families(source, every, only, parents)
 
 
 def _families(
@@ -199,34 +198,20 @@ class _Experiment:
         self._tables = tables
         self._claims = Claims(pair, name)
 
-    def copy(self, first: Checkpoint | None, *, whole: bool) -> None:
-        """Copy the runs; those of which something vanishes meanwhile again, from a new listing.
-
-        `first` is the source's checkpoint from before its chains were listed.
-        """
+    def copy(self, *, whole: bool) -> None:
+        """Copy the runs; those of which something vanishes meanwhile again, from a new listing."""
         pending = {*self._folders}
-        conflicts = len(self._work.copied.conflicts)
-        adopted: Checkpoint | None = None
         for restart in range(RESTARTS):
             if not pending:
                 break
             sides, checkpoint, is_first = self._look(pending)
-            if whole and is_first and not restart and checkpoint and self._may_adopt(sides):
-                points = [file for file in checkpoint.files if file.kind != "runs"]
-                if self._work.tables(checkpoint, points, [], 1):
-                    adopted = replace(checkpoint, files=tuple(points))
-                    sides = {
-                        r: side._replace(their_covered=side.covered) for r, side in sides.items()
-                    }
+            may_adopt = whole and is_first and not restart and self._may_adopt(sides)
+            if may_adopt and checkpoint and self._work.tables(checkpoint):
+                sides = {r: each._replace(their_covered=each.covered) for r, each in sides.items()}
             pending = self._round(sides, checkpoint)
         if pending:
             message = f"the runs of {self._name!r} change faster than they are copied: try again"
             raise UnavailableError(message)
-        is_new = not any(theirs.versions for _, theirs in self._folders.values())
-        if adopted and first and is_new and conflicts == len(self._work.copied.conflicts):
-            # Now that every chain is there, the list of runs costs no request a run. Its tables are
-            # those from before the chains were listed, so that none is behind its row.
-            self._work.tables(adopted, first.of_kind("runs"), adopted.files, 2)
 
     def _look(self, runs: set[str]) -> tuple[dict[str, Sides], Checkpoint | None, bool]:
         """List both sides: segments before checkpoints, so that what vanished is in those.
@@ -264,13 +249,16 @@ class _Experiment:
         return lone
 
     def _may_adopt(self, sides: Mapping[str, Sides]) -> bool:
-        """Return whether rows stand only in tables, and no other run there is meant by them."""
+        """Return whether rows stand only in tables, and these suit the runs that are there.
+
+        They name versions by number, so no chain there may have gone its own way.
+        """
         lacks = any(
             missing_rows(run, [*side.segments, *side.their_segments], side)
             for run, side in sides.items()
         )
         return lacks and all(
-            not theirs.versions or self._meeting(run, ours, theirs)
+            self._meeting(run, ours, theirs) == min(len(ours.versions), len(theirs.versions))
             for run, (ours, theirs, *_) in sides.items()
         )
 

@@ -10,7 +10,7 @@ from objrun.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from objrun.format.checkpoints import Checkpoint, TableFile
+    from objrun.format.checkpoints import Checkpoint
     from objrun.protocol.copy.plan import RunPlan
 
 
@@ -66,17 +66,8 @@ class Work(Protocol):
         """Create versions of an experiment's chain in order, or commit them again if `forked`."""
         ...
 
-    def tables(
-        self,
-        checkpoint: Checkpoint,
-        files: Sequence[TableFile],
-        there: Sequence[TableFile],
-        number: int,
-    ) -> bool:
-        """Copy files of tables, and commit them with those that are `there` as checkpoint `number`.
-
-        Returns whether that is the target's last one.
-        """
+    def tables(self, checkpoint: Checkpoint) -> bool:
+        """Copy all tables of the source, and return whether they are the target's now."""
         ...
 
     def runs(
@@ -101,15 +92,9 @@ class Estimate:
         """Count versions."""
         self.copied.add(len(sizes), sum(sizes.values()))
 
-    def tables(
-        self,
-        checkpoint: Checkpoint,  # noqa: ARG002
-        files: Sequence[TableFile],
-        there: Sequence[TableFile],  # noqa: ARG002
-        number: int,  # noqa: ARG002
-    ) -> bool:
-        """Count files, and say that they would stand there."""
-        self.copied.add(len(files), sum(file.size for file in files))
+    def tables(self, checkpoint: Checkpoint) -> bool:
+        """Count tables, and say that they would be the target's."""
+        self.copied.add(len(checkpoint.files), sum(file.size for file in checkpoint.files))
         return True
 
     def runs(
