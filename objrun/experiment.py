@@ -350,19 +350,17 @@ class Experiment:
     def metrics(self) -> pl.LazyFrame:
         """Return the points of all runs as a LazyFrame, each metric in reading order.
 
-        Columns: `objrun.query.metrics.SCHEMA`. A damaged segment is left out with a warning.
+        Columns: `objrun.query.metrics.SCHEMA`. Of compacted tables only what filters on `run_id`
+        and `name` ask for is read, when the frame is collected: within an hour, since they may be
+        removed after that. A damaged object is left out with a warning.
 
         >>> run.flush()
         >>> Experiment(ws, "digits").metrics().collect()["name"].to_list()
         ['accuracy']
         """
-        from objrun.query.metrics import leave_out
-        from objrun.query.reading_order import in_reading_order
-        from objrun.tables.points import read_points
-        from objrun.tables.reading import Rows
+        from objrun.query.scan import scan_points
 
-        points = read_points(self.workspace.querying(), self.name, Rows(), leave_out)
-        return in_reading_order(points.chunk).frame.lazy()
+        return scan_points(self.workspace.querying(), self.name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as workspace and name."""

@@ -69,6 +69,15 @@ class Chunk:
         blocks = self.blocks[start:stop]
         return Chunk(blocks, self.rows.slice(before, int(blocks["length"].sum())))
 
+    def where(self, condition: pl.Expr) -> Chunk:
+        """Return the points of the blocks for which a condition on BLOCK is true."""
+        keep = self.blocks.select(condition.alias("keep"))["keep"].fill_null(value=False)
+        if keep.all():
+            return self
+        kept = pl.DataFrame({"keep": keep, "length": self.blocks["length"]})
+        points = kept.select(pl.col("keep").repeat_by("length").explode())["keep"]
+        return Chunk(self.blocks.filter(keep), self.rows.filter(points))
+
     def key(self, block: int) -> tuple[str, str, str, str]:
         """Return the columns BLOCK of a block, which compare as the table is sorted."""
         root, run, name, writer = self.blocks.select(BLOCK).row(block)

@@ -33,7 +33,7 @@ OnDamage = Callable[["CorruptObjectError"], None]
 T = TypeVar("T")
 
 
-class _Tail(NamedTuple):
+class Tail(NamedTuple):
     """Segments that are live, and the roots of their runs as far as tables have them."""
 
     shards: list[Shard]
@@ -77,11 +77,11 @@ def read_points(
     """
 
     def read_tables(checkpoint: Checkpoint | None) -> tuple[list[TableFile], list[list[Chunk]]]:
-        files = _files(checkpoint, "metrics", rows)
-        return files, _table_chunks(store, experiment, files, rows, on_damage)
+        files = files_of(checkpoint, "metrics", rows)
+        return files, table_chunks(store, experiment, files, rows, on_damage)
 
-    tail, (files, tables) = _consistent(store, experiment, rows, run, read_tables)
-    live = _live_chunk(tail, rows, on_damage)
+    tail, (files, tables) = read_tail(store, experiment, rows, run, read_tables)
+    live = live_chunk(tail, rows, on_damage)
     merged = merge_chunks([*tables, [live]]) if tables else [live]
     return Points(concat([EMPTY, *merged]), experiment, tail.shards, files)
 
@@ -90,21 +90,21 @@ def read_parts(store: Store, experiment: str, rows: Rows, on_damage: OnDamage) -
     """Return what the points that `rows` asks for come to, as rows of summary tables, unordered."""
 
     def read_tables(checkpoint: Checkpoint | None) -> list[pl.DataFrame]:
-        files = _files(checkpoint, "summary", rows)
+        files = files_of(checkpoint, "summary", rows)
         read = together(store, lambda file: read_frame(store, experiment, file), files)
         return [frame().filter(rows.condition()) for frame in read]
 
-    tail, tables = _consistent(store, experiment, rows, None, read_tables)
-    return pl.concat([*tables, parts_of(_live_chunk(tail, rows, on_damage))])
+    tail, tables = read_tail(store, experiment, rows, None, read_tables)
+    return pl.concat([*tables, parts_of(live_chunk(tail, rows, on_damage))])
 
 
-def _consistent(
+def read_tail(
     store: Store,
     experiment: str,
     rows: Rows,
     run: str | None,
     read_tables: Callable[[Checkpoint | None], T],
-) -> tuple[_Tail, T]:
+) -> tuple[Tail, T]:
     """Return what is live and what `read_tables` gives, of one moment. The order is what counts."""
     read: dict[str, bytes] = {}
     for _ in range(RESTARTS):
@@ -117,7 +117,7 @@ def _consistent(
             shards = read_pieces(store, choose(wanted, stops), listed, read)
             if shards is not None:
                 roots = {run: root for (run, _), (root, _) in covered.items()}
-                return _Tail(shards, roots), read_tables(checkpoint)
+                return Tail(shards, roots), read_tables(checkpoint)
         except NotFoundError:
             # Superseded and removed since it was listed.
             continue
@@ -125,7 +125,8 @@ def _consistent(
     raise UnavailableError(message)
 
 
-def _files(checkpoint: Checkpoint | None, kind: str, rows: Rows) -> list[TableFile]:
+def files_of(checkpoint: Checkpoint | None, kind: str, rows: Rows) -> list[TableFile]:
+    """Return the files of a kind of table that can hold rows that are wanted."""
     files = checkpoint.of_kind(kind) if checkpoint else []
     return [file for file in files if rows.may_be_in(file)]
 
@@ -152,17 +153,18 @@ def _coverage(
     return found
 
 
-def _table_chunks(
+def table_chunks(
     store: Store,
     experiment: str,
     files: Sequence[TableFile],
     rows: Rows,
     on_damage: OnDamage,
+    columns: Sequence[str] | None = None,
 ) -> list[list[Chunk]]:
-    """Return the points of tables, level by level, the oldest first."""
+    """Return the points of tables, all columns or some, level by level, the oldest first."""
     levels: dict[int, list[Chunk]] = {file.level: [] for file in files}
     readers = [TableReader(store, experiment, file) for file in files]
-    answers = together(store, lambda reader: [*reader.chunks(rows)], readers)
+    answers = together(store, lambda reader: [*reader.chunks(rows, columns)], readers)
     for file, answer in zip(files, answers, strict=True):
         try:
             levels[file.level] += answer()
@@ -171,7 +173,7 @@ def _table_chunks(
     return [*levels.values()]
 
 
-def _live_chunk(tail: _Tail, rows: Rows, on_damage: OnDamage) -> Chunk:
+def live_chunk(tail: Tail, rows: Rows, on_damage: OnDamage) -> Chunk:
     """Return the points of segments; the root of a run that is in no table does not matter."""
     sources = [
         Source(tail.roots.get(shard.segment.run, shard.segment.run), shard) for shard in tail.shards

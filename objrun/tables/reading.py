@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zlib
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -131,10 +131,18 @@ class TableReader:
         self.store = store
         self.file = file
         self.key = _key(experiment, file)
+        # No cached_property: in Python 3.11 all readers of a process would wait for each other.
+        self._footer: pq.FileMetaData | None = None
+        self._data: bytes | None = None
 
-    @cached_property
+    @property
     def footer(self) -> pq.FileMetaData:
         """The footer, by one request."""
+        if self._footer is None:
+            self._footer = self._read_footer()
+        return self._footer
+
+    def _read_footer(self) -> pq.FileMetaData:
         length = self.file.footer
         data = self._bytes(self.file.size - length, self.file.size)
         try:
@@ -148,12 +156,10 @@ class TableReader:
 
     def _bytes(self, start: int, stop: int) -> bytes:
         if self.file.size <= SMALL:
-            return self._whole[start:stop]
+            if self._data is None:
+                self._data = _read_whole(self.store, self.key, self.file)
+            return self._data[start:stop]
         return insist(lambda: self.store.get_range(self.key, start, stop - start))
-
-    @cached_property
-    def _whole(self) -> bytes:
-        return _read_whole(self.store, self.key, self.file)
 
     def groups(self, rows: Rows) -> list[int]:
         """Return the row groups that can hold rows that are wanted."""
@@ -175,11 +181,16 @@ class TableReader:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _damaged(self.key, "bad_parquet", str(error)) from None
 
-    def chunks(self, rows: Rows, batch: int = BATCH) -> Iterator[Chunk]:
-        """Yield the points that are wanted, in order; each is of at most `batch` row groups."""
+    def chunks(
+        self, rows: Rows, columns: Sequence[str] | None = None, batch: int = BATCH
+    ) -> Iterator[Chunk]:
+        """Yield the points that are wanted, in order; each is of at most `batch` row groups.
+
+        Of `columns` those of BLOCK, `offset` and `time` must be there.
+        """
         groups = self.groups(rows)
         for start in range(0, len(groups), batch):
-            chunk = chunk_of_table(self.read(groups[start : start + batch]))
+            chunk = chunk_of_table(self.read(groups[start : start + batch], columns))
             yield selected(chunk, rows)
 
     def frames(self, rows: Rows, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
@@ -232,12 +243,7 @@ def _words(table: pa.Table, name: str) -> tuple[pl.Series, pl.Series]:
 
 def selected(chunk: Chunk, rows: Rows) -> Chunk:
     """Return the points of a chunk that are wanted."""
-    keep = chunk.blocks.select(rows.condition().alias("keep"))["keep"]
-    if keep.all():
-        return chunk
-    mask = pl.DataFrame({"keep": keep, "length": chunk.blocks["length"]})
-    points = mask.select(pl.col("keep").repeat_by("length").explode())["keep"]
-    return Chunk(chunk.blocks.filter(keep), chunk.rows.filter(points))
+    return chunk if rows == Rows() else chunk.where(rows.condition())
 
 
 def _key(experiment: str, file: TableFile) -> str:
