@@ -22,6 +22,7 @@ from objrun.protocol.experiments import experiment_scheme, is_free, unless_damag
 from objrun.protocol.live import run_scheme
 from objrun.protocol.numbers import Numbers
 from objrun.protocol.updates import CREATE, Describe, RemoveTags, SetLifecycle, SetTags
+from objrun.questions import Questions
 from objrun.run import Run
 from objrun.start import Start, property_texts, tag_texts
 from objrun.storage import together
@@ -42,7 +43,7 @@ VIEWS = {"ActiveOnly": ("active",), "ArchivedOnly": ("archived",), "All": ("acti
 """Lifecycles that each view of `Experiment.list` shows."""
 
 
-class Experiment:
+class Experiment(Questions):
     """A named set of runs in a workspace, made by the first write to it.
 
     `name` has 1 to 255 letters, digits, `_` or `-` and begins with an ASCII letter or digit, else
@@ -333,34 +334,8 @@ class Experiment:
         """
         return Run.list(self, type, tags, properties, status, include_children, where)
 
-    def runs(self, columns: Sequence[str] | str = ()) -> pl.LazyFrame:
-        """Return all runs, children too, as a LazyFrame, newest first.
-
-        Columns: `objrun.query.runs.SCHEMA`, and by name those asked for: `tags.<key>`,
-        `params.<key>`, `properties.<key>`, `metrics.<name>.<last|min|max|mean|count|...>`.
-
-        >>> Experiment(ws, "digits").runs(["tags.model"]).collect()["tags.model"].to_list()
-        ['cnn']
-        """
-        from objrun.query.listing import all_runs
-
-        known = {self.name: self.workspace.known_runs(self.name)}
-        return all_runs(self.workspace.querying(), known, columns).lazy()
-
-    def metrics(self) -> pl.LazyFrame:
-        """Return the points of all runs as a LazyFrame, each metric in reading order.
-
-        Columns: `objrun.query.metrics.SCHEMA`. Of compacted tables only what filters on `run_id`
-        and `name` ask for is read, when the frame is collected: within an hour, since they may be
-        removed after that. A damaged object is left out with a warning.
-
-        >>> run.flush()
-        >>> Experiment(ws, "digits").metrics().collect()["name"].to_list()
-        ['accuracy']
-        """
-        from objrun.query.scan import scan_points
-
-        return scan_points(self.workspace.querying(), self.name)
+    def _experiment(self) -> Experiment:
+        return self
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as workspace and name."""

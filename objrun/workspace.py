@@ -221,6 +221,31 @@ class Workspace(Upkeep):
         known = {name: self.known_runs(name) for name in self.experiment_names()}
         return all_runs(store, known, columns).lazy()
 
+    def metrics(self) -> pl.LazyFrame:
+        """Return the points of all experiments as a frame; see `Experiment.metrics`."""
+        import polars as pl
+
+        from objrun.query.metrics import SCHEMA
+        from objrun.query.scan import scan_points
+
+        store = self.querying()
+        frames = [scan_points(store, name) for name in self.experiment_names()]
+        return pl.concat([SCHEMA.to_frame().lazy(), *frames])
+
+    def sql(self, query: str) -> pl.LazyFrame:
+        """Return the answer to a query in SQL, as polars understands it, as a LazyFrame.
+
+        Tables: `runs` (see `runs`) and `metrics` (see `metrics`). Columns by name need no quotes
+        where all pieces are plain words: `params.lr`, `metrics.loss.min`. Raises UserErrorException
+        where the query cannot be understood.
+
+        >>> ws.sql("select number from runs where tags.model = 'cnn'").collect()["number"].to_list()
+        [1]
+        """
+        from objrun.query.sql import run_sql
+
+        return run_sql(query, self.runs, self.metrics)
+
     def run_ended(self, experiment: str, number: int) -> None:
         """Compact an experiment where it is time for it, now that run `number` has ended."""
         tidy(self.writing(), experiment, number, self._tidy)

@@ -9,35 +9,12 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from objrun import clock
+from objrun.query.quoting import TOKEN, quote_names
 
 if TYPE_CHECKING:
     import polars as pl
 
 _TIMES: Final = r"created|started|ended"
-
-_TOKEN: Final = re.compile(
-    r"""
-    '(?:[^']|'')*'              # text
-    | "(?:[^"]|"")*"            # a name in quotes
-    | (?<![\w.])(?:metrics|params|tags|properties)(?:\.\w+)+   # a name that needs them
-    """,
-    re.VERBOSE,
-)
-
-
-def quote_names(text: str) -> str:
-    r"""Put dotted names of columns into quotes, outside of text and of quoted names.
-
-    >>> quote_names("metrics.loss.last < 0.1 AND status = 'metrics.x'")
-    '"metrics.loss.last" < 0.1 AND status = \'metrics.x\''
-    """
-
-    def quoted(token: re.Match[str]) -> str:
-        found = token[0]
-        return found if found[0] in "'\"" else f'"{found}"'
-
-    return _TOKEN.sub(quoted, text)
-
 
 _TIMED: Final = re.compile(
     rf"""
@@ -95,7 +72,7 @@ def parse_where(text: str) -> pl.Expr:
     """
     import polars as pl
 
-    if re.search(r"\bselect\b", _TOKEN.sub("", text), re.IGNORECASE):
+    if re.search(r"\bselect\b", TOKEN.sub("", text), re.IGNORECASE):
         message = "a condition has no SELECT in it"
         raise typer.BadParameter(message, param_hint="--where")
     try:

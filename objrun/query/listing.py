@@ -141,6 +141,21 @@ def where_true(store: Store, stored: pl.DataFrame, where: object) -> pl.DataFram
     raise UserErrorException(message)
 
 
+def best_row(
+    store: Store, stored: pl.DataFrame, column: str, where: object, *, greatest: bool
+) -> pl.DataFrame:
+    """Return the row whose `column` by name is least, or greatest; none if all are null or NaN.
+
+    Of equal ones that which started first. `where` as in `where_true`.
+    """
+    rows = where_true(store, stored, where).reverse()
+    value = frame_of(store, rows, [column])[column].cast(pl.Float64).fill_nan(None)
+    if value.null_count() == len(value):
+        return rows.clear()
+    place = value.arg_max() if greatest else value.arg_min()
+    return rows.slice(place or 0, 1)
+
+
 def _is_unset(name: str, frame: pl.DataFrame) -> bool:
     return name.startswith("params.") and frame[name].null_count() == frame.height
 
