@@ -113,7 +113,7 @@ def _file_fields(file: TableFile) -> dict[str, Any]:
 
 def _file(fields: Fields) -> TableFile:
     name = fields.text("name")
-    parsed = keys.parse_table(name)
+    parsed = None if "/" in name else keys.parse_table(name)
     if name and parsed is None:
         fields.problems.append(
             Problem(f"{fields.at}.name", "bad_name", f"no table is named {name[:80]!r}")

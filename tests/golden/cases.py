@@ -21,6 +21,7 @@ _KEYS = {
     "number": r"experiments/[^/]+/numbers/\d{5}/\d{8}\.json",
     "experiment": r"experiments/[^/]+/state/\d{8}\.json",
     "run": r"runs/[^/]+/state/\d{8}\.json",
+    "checkpoint": r"experiments/[^/]+/checkpoints/\d{8}\.json",
     "property": r"runs/[^/]+/properties/[^/]+\.json",
 }
 

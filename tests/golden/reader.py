@@ -1,14 +1,13 @@
 """A small reader of stores, written from layout/SPEC.md alone, to hold the SPEC to its word.
 
-Documents and segments are decoded by objrun.format; everything else (keys, chains, replay, which
-rows count and in which order) is done here again, in the plainest way. Section numbers are those
-of the SPEC.
+Documents and segments are decoded by objrun.format; everything else (keys, chains, replay, tables,
+which rows count and in which order) is done here again, in the plainest way. Section numbers are
+those of the SPEC.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +17,14 @@ from urllib.parse import unquote_to_bytes
 from objrun.errors import CorruptObjectError, NotAStoreError, Problem, UnsupportedFormatError
 from objrun.format.documents import decode_experiment, decode_header, decode_run
 from objrun.format.segments import decode_segment
+from tests.golden.sums import part_of, sums_of
+from tests.golden.tables import (
+    Tables,
+    current_checkpoint,
+    read_tables,
+    shown_float,
+    shown_time,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +40,7 @@ class Answer:
     experiments: list[dict[str, Any]] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    summaries: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     errors: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -44,8 +52,15 @@ def read(objects: Mapping[str, bytes]) -> Answer:
     answer = Answer()
     for folder in sorted({key.split("/")[1] for key in objects if key.startswith("experiments/")}):
         name = _read_experiment(objects, folder, answer)
-        if name is not None and not _refuse_compacted(objects, folder, answer):
-            _read_runs(objects, folder, name, answer)
+        if name is None:
+            continue
+        checkpoint = current_checkpoint(objects, folder)
+        try:
+            tables = read_tables(objects, checkpoint)
+        except (CorruptObjectError, UnsupportedFormatError) as error:
+            _failed(answer, str(checkpoint), error)
+            continue
+        _read_runs(_Folder(objects, folder, tables, answer), name)
     return answer
 
 
@@ -58,12 +73,14 @@ def _failed(answer: Answer, key: str, error: Exception) -> None:
     ]
 
 
-def _refuse_compacted(objects: Mapping[str, bytes], folder: str, answer: Answer) -> bool:
-    """4.5: without knowing checkpoints nothing may be said about this experiment's runs."""
-    found = [key for key in objects if key.startswith(f"experiments/{folder}/checkpoints/")]
-    for key in found:
-        _failed(answer, key, UnsupportedFormatError("compacted"))
-    return bool(found)
+@dataclass(frozen=True)
+class _Folder:
+    """An experiment's folder in a store, its tables, and what is said about it."""
+
+    objects: Mapping[str, bytes]
+    name: str
+    tables: Tables
+    answer: Answer
 
 
 def _read_experiment(objects: Mapping[str, bytes], folder: str, answer: Answer) -> str | None:
@@ -74,7 +91,8 @@ def _read_experiment(objects: Mapping[str, bytes], folder: str, answer: Answer) 
     if not last:
         return None
     key = f"{prefix}{last:08d}.json"
-    decode_experiment(key, objects[key])
+    if decode_experiment(key, objects[key]).purged:
+        return None
     state = json.loads(objects[key])["state"]
     name: str = state["name"]
     # 3.3: a piece without ~ is the name itself.
@@ -83,38 +101,40 @@ def _read_experiment(objects: Mapping[str, bytes], folder: str, answer: Answer) 
     return name
 
 
-def _read_runs(objects: Mapping[str, bytes], folder: str, name: str, answer: Answer) -> None:
+def _read_runs(folder: _Folder, name: str) -> None:
     """10.2: markers say which version is the last; a missing one means the version before."""
-    marker = re.compile(rf"experiments/{re.escape(folder)}/feed/({RUN})\.([0-9]{{8}})")
-    last: dict[str, int] = {}
+    objects, states = folder.objects, folder.tables.states
+    marker = re.compile(rf"experiments/{re.escape(folder.name)}/feed/({RUN})\.([0-9]{{8}})")
+    last = {run: version for run, (version, _) in states.items()}
     for match in filter(None, map(marker.fullmatch, objects)):
         last[match[1]] = max(last.get(match[1], 0), int(match[2]))
     for run, number in last.items():
+        known, state = states.get(run, (0, None))
         version = number
-        while version and f"runs/{run}/state/{version:08d}.json" not in objects:
+        while version > known and f"runs/{run}/state/{version:08d}.json" not in objects:
             version -= 1
-        if not version:
-            continue
-        key = f"runs/{run}/state/{version:08d}.json"
         try:
-            state = _state(objects, run, version)
+            state = _state(objects, run, version) if version > known else state
         except (CorruptObjectError, UnsupportedFormatError) as error:
-            _failed(answer, key, error)
+            _failed(folder.answer, f"runs/{run}/state/{version:08d}.json", error)
             continue
-        if state["experiment"] == name:
-            answer.runs.append(state | {"version": version})
-            _read_metrics(objects, folder, run, answer)
+        if state is not None and state["experiment"] == name:
+            folder.answer.runs.append(state | {"version": version})
+            _read_metrics(folder, run)
 
 
-def _state(objects: Mapping[str, bytes], run: str, version: int) -> dict[str, Any]:
+def _state(objects: Mapping[str, bytes], run: str, version: int) -> dict[str, Any] | None:
     """7.3: the state of a version; a blind one is replayed onto the one before."""
     key = f"runs/{run}/state/{version:08d}.json"
-    decode_run(key, objects[key])
+    if decode_run(key, objects[key]).purged:
+        return None
     document = json.loads(objects[key])
     if document["state"] is not None:
-        state: dict[str, Any] = document["state"]
-        return state
+        found: dict[str, Any] = document["state"]
+        return found
     state = _state(objects, run, version - 1)
+    if state is None:
+        return None
     for position, op in enumerate(document["ops"]):
         if op["op"] not in _APPLY:
             problem = Problem(f"$.ops[{position}]", "unknown_op", "")
@@ -164,44 +184,66 @@ _APPLY: dict[str, Callable[[dict[str, Any], Mapping[str, Any]], None]] = {
 }
 
 
-def _read_metrics(objects: Mapping[str, bytes], folder: str, run: str, answer: Answer) -> None:
-    prefix = f"experiments/{re.escape(folder)}/shards/{re.escape(run)}/"
+def _read_metrics(folder: _Folder, run: str) -> None:
+    """10.4, 10.5, 10.8: the points of a run, in order, and what they come to."""
+    tables = folder.tables
+    segments = _segments(folder, run)
+    points: list[dict[str, Any]] = []
+    parts: dict[str, list[list[dict[str, Any]]]] = {}
+    damaged = False
+    for writer in {*segments, *(w for r, w in tables.points if r == run)}:
+        stop = tables.stops.get((run, writer), 0)
+        try:
+            live = _live_rows(folder.objects, segments.get(writer, []), stop)
+        except CorruptObjectError as error:
+            _failed(folder.answer, error.key, error)
+            damaged = True
+            continue
+        compacted = tables.points.get((run, writer), [])
+        named: dict[str, list[dict[str, Any]]] = {}
+        for offset, row in enumerate(live, stop):
+            named.setdefault(row["name"], []).append(row | {"writer": writer, "offset": offset})
+        points += _timed(compacted + [row for rows in named.values() for row in rows])
+        for name in {row["name"] for row in compacted} | named.keys():
+            known = tables.parts.get((run, name, writer), [])
+            new = [part_of(named[name])] if name in named else []
+            parts.setdefault(name, []).append([*known, *new])
+    if points and not damaged:
+        folder.answer.metrics[run] = _in_order(points)
+        sums = {name: sums for name, each in parts.items() if (sums := sums_of(each))}
+        folder.answer.summaries |= {run: sums} if sums else {}
+
+
+def _segments(folder: _Folder, run: str) -> dict[str, list[tuple[int, int, str]]]:
+    prefix = f"experiments/{re.escape(folder.name)}/shards/{re.escape(run)}/"
     name = re.compile(rf"{prefix}([0-9a-f]{{16}})-([0-9]{{12}})-([0-9]{{12}})\.parquet")
     writers: dict[str, list[tuple[int, int, str]]] = {}
-    for match in filter(None, map(name.fullmatch, objects)):
+    for match in filter(None, map(name.fullmatch, folder.objects)):
         if int(match[2]) < int(match[3]):
             writers.setdefault(match[1], []).append((int(match[2]), int(match[3]), match[0]))
-    points: list[dict[str, Any]] = []
-    damaged = False
-    for writer, segments in writers.items():
-        clocks: dict[str, str] = {}
-        for start, position, stop, key in _choose(segments):
-            try:
-                rows = decode_segment(key, objects[key]).to_pylist()
-            except CorruptObjectError as error:
-                _failed(answer, key, error)
-                damaged = True
-                continue
-            for offset in range(position, stop):
-                point = rows[offset - start] | {"writer": writer, "offset": offset}
-                point["time"] = f"{point['time']:%Y-%m-%dT%H:%M:%S.%fZ}"
-                clock = max(clocks.get(point["name"], ""), point["time"])
-                clocks[point["name"]] = clock
-                points.append(point | {"logged": (clock, writer, offset)})
-    if points and not damaged:
-        answer.metrics[run] = _in_order(points)
+    return writers
 
 
-def _choose(segments: list[tuple[int, int, str]]) -> Iterable[tuple[int, int, int, str]]:
-    """10.4, step 3: (start, first row that counts, stop, key) of each segment to read."""
-    position = 0
-    while True:
-        here = [s for s in segments if s[0] <= position < s[1]]
-        if not here:
-            return
+def _live_rows(
+    objects: Mapping[str, bytes], segments: list[tuple[int, int, str]], position: int
+) -> list[dict[str, Any]]:
+    """10.4, step 4: the rows from `position` on that count, up to a gap."""
+    rows: list[dict[str, Any]] = []
+    while here := [s for s in segments if s[0] <= position < s[1]]:
         start, stop, key = max(here, key=lambda s: s[1])
-        yield start, position, stop, key
+        rows += decode_segment(key, objects[key]).to_pylist()[position - start :]
         position = stop
+    return rows
+
+
+def _timed(rows: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """10.5: rows of one writer with their logging time, by which they are ordered."""
+    clocks: dict[str, Any] = {}
+    for row in sorted(rows, key=lambda row: row["offset"]):
+        clock = max(clocks.get(row["name"], row["time"]), row["time"])
+        clocks[row["name"]] = clock
+        logged = clock, row["writer"], row["offset"]
+        yield row | {"time": shown_time(row["time"]), "logged": logged}
 
 
 def _in_order(points: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -237,10 +279,8 @@ def _value(point: Mapping[str, Any]) -> Any:
         return json.loads(data)
     if type_ == "int" and data is not None:
         return {"int": data}
-    if type_ == "float" and math.isnan(value):
-        return {"float": "NaN"}
-    if type_ == "float" and math.isinf(value):
-        return {"float": "Infinity" if value > 0 else "-Infinity"}
+    if type_ == "float":
+        return shown_float(value)
     if type_ == "int":
         return int(value)
     return {"none": None, "str": data, "bool": value != 0}.get(type_, value)

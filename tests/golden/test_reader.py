@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from objrun.errors import CorruptObjectError, FormatError, UnsupportedFormatError
+from objrun.format.checkpoints import TableFile, decode_checkpoint
 from objrun.format.documents import (
     decode_experiment,
     decode_header,
@@ -21,6 +22,8 @@ from objrun.format.documents import (
     decode_run,
 )
 from objrun.format.segments import decode_segment
+from objrun.storage import MemoryStore
+from objrun.tables.reading import Rows, TableReader, read_frame
 from tests.golden.cases import (
     INVALID,
     LAYOUT,
@@ -44,6 +47,7 @@ DECODERS: dict[str, Any] = {
     "run": decode_run,
     "experiment": decode_experiment,
     "segment": decode_segment,
+    "checkpoint": decode_checkpoint,
 }
 SCHEMAS = {
     path.stem: json.loads(path.read_bytes()) for path in (LAYOUT / "schemas" / "v1").iterdir()
@@ -87,13 +91,25 @@ def test_a_reader_of_the_spec_says_what_is_expected(case: Path) -> None:
         for got, metric in zip(answer.metrics[run], metrics, strict=True):
             assert got["family"] == metric["family"]
             assert texts(got["points"]) == texts(metric["points"])
+    summaries = expected(case, "summaries")
+    assert answer.summaries.keys() == summaries.keys()
+    for run, sums in summaries.items():
+        assert answer.summaries[run].keys() == sums.keys()
+        for name, wanted in sums.items():
+            assert answer.summaries[run][name] == {**wanted, "mean": nearly(wanted["mean"])}
+
+
+def nearly(mean: Any) -> Any:
+    """Return what a mean is compared with: sums may be added up in any order."""
+    return pytest.approx(mean, rel=1e-12) if isinstance(mean, float) else mean
 
 
 @pytest.mark.parametrize("case", INVALID, ids=lambda case: case.name)
 def test_a_damaged_object_is_refused_with_every_problem(case: Path) -> None:
     told = json.loads((case / "case.json").read_bytes())
+    data = (case / told["file"]).read_bytes()
     with pytest.raises(FormatError) as caught:
-        DECODERS[told["document"]](told["key"], (case / told["file"]).read_bytes())
+        decode(told, data)
     wanted = Counter((problem["code"], problem["location"]) for problem in told["problems"])
     if isinstance(caught.value, CorruptObjectError):
         assert caught.value.key == told["key"]
@@ -103,10 +119,28 @@ def test_a_damaged_object_is_refused_with_every_problem(case: Path) -> None:
         assert wanted == Counter([("unsupported_format", None)])
 
 
+def decode(told: dict[str, Any], data: bytes) -> None:
+    """Decode a damaged object; a table as if a checkpoint told of it."""
+    if told["document"] != "table":
+        DECODERS[told["document"]](told["key"], data)
+        return
+    store = MemoryStore(f"golden-{told['name']}")
+    store.put(told["key"], data)
+    kind = told["entry"]["name"].rpartition("-")[2].removesuffix(".parquet")
+    file = TableFile(kind=kind, **told["entry"])
+    with pytest.raises(CorruptObjectError) as caught:
+        read_frame(store, "digits", file)
+    # Piece by piece it is found as well.
+    with pytest.raises(CorruptObjectError) as again:
+        [*TableReader(store, "digits", file).frames(Rows())]
+    assert caught.value.problems[0].code == again.value.problems[0].code
+    raise caught.value
+
+
 @pytest.mark.parametrize("case", INVALID, ids=lambda case: case.name)
 def test_schemas_refuse_the_faults_they_can_see(case: Path) -> None:
     told = json.loads((case / "case.json").read_bytes())
-    if told["document"] == "segment" or told["problems"][0]["code"] == "json_syntax":
+    if told["document"] in ("segment", "table") or told["problems"][0]["code"] == "json_syntax":
         assert not told["seen_by_schema"]
         return
     document = json.loads((case / told["file"]).read_bytes())
@@ -137,7 +171,7 @@ def test_case_files_are_valid_and_point_into_the_spec(case: Path) -> None:
 def test_there_are_cases() -> None:
     assert len(STORES) >= 15
     assert len(INVALID) >= 30
-    assert len(SCHEMAS) == 7
+    assert len(SCHEMAS) == 8
 
 
 def test_the_golden_stores_are_what_the_code_writes() -> None:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from objrun.format import keys
-from tools.golden.build import WRITER, Case, Row, pretty, table
+from objrun.format.checkpoints import Checkpoint, TableFile, encode_checkpoint
+from tools.golden.build import NOON, WRITER, Case, Row, pretty, table, write_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,21 +31,25 @@ class Broken:
     data: bytes
     problems: tuple[tuple[str, str | None], ...]
     seen_by_schema: bool = False
+    entry: dict[str, Any] | None = None
+    """Of a table: what its checkpoint tells of it."""
 
     def files(self) -> dict[str, bytes]:
         """Return the files of the case by their path below its folder."""
-        file = "object.parquet" if self.document == "segment" else "object.json"
+        is_parquet = self.document in ("segment", "table")
+        file = "object.parquet" if is_parquet else "object.json"
         case = {
             "name": self.name,
             "shows": self.shows,
-            "sections": [self.section, "12"],
+            "sections": [*dict.fromkeys([self.section, "13"])],
             "document": self.document,
             "key": self.key,
             "file": file,
             "seen_by_schema": self.seen_by_schema,
             "problems": [{"code": code, "location": place} for code, place in self.problems],
         }
-        return {"case.json": pretty(case), file: self.data}
+        entry = {"entry": self.entry} if self.entry else {}
+        return {"case.json": pretty(case | entry), file: self.data}
 
 
 def broken() -> list[Broken]:
@@ -57,7 +62,30 @@ _SOUND.header()
 _SOUND.experiment()
 _SOUND.run("r1")
 _SOUND.property("r1", "p", "v")
+_SOUND.objects[keys.checkpoint("digits", 1)] = encode_checkpoint(
+    Checkpoint(
+        number=1,
+        experiment="digits",
+        write_id=write_id("checkpoint"),
+        written=NOON,
+        orphan_floor=1,
+        files=(
+            TableFile(
+                name=f"00000000-{'0f' * 8}-runs.parquet",
+                kind="runs",
+                level=0,
+                rows=1,
+                size=4000,
+                footer=2000,
+                crc32=2**32 - 1,
+                first="r1",
+                last="r1",
+            ),
+        ),
+    )
+)
 _KEYS: Final = {
+    "checkpoint": keys.checkpoint("digits", 1),
     "header": keys.HEADER,
     "number": keys.number("digits", 1),
     "property": keys.run_property("r1", "p"),
@@ -74,7 +102,7 @@ def _bytes(document: dict[str, Any]) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
 
-def _edited(
+def edited(
     name: str,
     shows: str,
     section: str,
@@ -103,11 +131,11 @@ def _state(**changes: Any) -> Callable[[dict[str, Any]], object]:
     return lambda document: document["state"].update(changes)
 
 
-def _top(**changes: Any) -> Callable[[dict[str, Any]], object]:
+def top(**changes: Any) -> Callable[[dict[str, Any]], object]:
     return lambda document: document.update(changes)
 
 
-def _without(*path: str) -> Callable[[dict[str, Any]], object]:
+def without(*path: str) -> Callable[[dict[str, Any]], object]:
     def edit(document: dict[str, Any]) -> None:
         for name in path[:-1]:
             document = document[name]
@@ -133,128 +161,128 @@ def _documents() -> Iterator[Broken]:
     nan = run.replace(b'"params":{}', b'"params":{"x":NaN}')
     yield _plain("json_nan", "NaN is no JSON", nan, "json_syntax")
     yield _plain("json_array", "an array, not an object", b"[]\n", "wrong_type", seen=True)
-    yield _edited(
-        "format_missing", "no format", "5.2", "number", _without("format"),
+    yield edited(
+        "format_missing", "no format", "5.2", "number", without("format"),
         ("missing_field", "$.format"),
     )  # fmt: skip
-    yield _edited(
-        "format_text", "format is text", "5.2", "number", _top(format="1"),
+    yield edited(
+        "format_text", "format is text", "5.2", "number", top(format="1"),
         ("wrong_type", "$.format"),
     )  # fmt: skip
-    yield _edited(
-        "format_zero", "format is 0", "5.2", "number", _top(format=0), ("out_of_range", "$.format")
+    yield edited(
+        "format_zero", "format is 0", "5.2", "number", top(format=0), ("out_of_range", "$.format")
     )
-    yield _edited(
+    yield edited(
         "format_newer", "format is 2: nothing else of it is judged", "4.3", "run",
-        _top(format=2, version="a"), (NEWER, None),
+        top(format=2, version="a"), (NEWER, None),
     )  # fmt: skip
-    yield _edited(
-        "header_needs_reader", "min_reader is 2", "4.3", "header", _top(min_reader=2),
+    yield edited(
+        "header_needs_reader", "min_reader is 2", "4.3", "header", top(min_reader=2),
         (NEWER, None), seen=False,
     )  # fmt: skip
-    yield _edited(
-        "header_needs_feature", "an unknown feature", "4.3", "header", _top(features=["x"]),
+    yield edited(
+        "header_needs_feature", "an unknown feature", "4.3", "header", top(features=["x"]),
         (NEWER, None), seen=False,
     )  # fmt: skip
-    yield _edited(
-        "header_features", "features hold a number", "5.3", "header", _top(features=["x", 1]),
+    yield edited(
+        "header_features", "features hold a number", "5.3", "header", top(features=["x", 1]),
         ("wrong_type", "$.features"),
     )  # fmt: skip
-    yield _edited(
-        "header_store_id", "no store id", "5.3", "header", _without("store_id"),
+    yield edited(
+        "header_store_id", "no store id", "5.3", "header", without("store_id"),
         ("missing_field", "$.store_id"),
     )  # fmt: skip
-    yield _edited(
-        "number_of_another", "claim 1 under the key of 2", "5.4", "number", _top(),
+    yield edited(
+        "number_of_another", "claim 1 under the key of 2", "5.4", "number", top(),
         ("key_mismatch", "$.number"), key=keys.number("digits", 2),
     )  # fmt: skip
-    yield _edited(
-        "number_run_id", "a run id that leaves its folder", "5.4", "number", _top(run_id="../r"),
+    yield edited(
+        "number_run_id", "a run id that leaves its folder", "5.4", "number", top(run_id="../r"),
         ("bad_name", "$.run_id"),
     )  # fmt: skip
-    yield _edited(
-        "number_fraction", "the number has a fraction", "5.1", "number", _top(number=1.0),
+    yield edited(
+        "number_fraction", "the number has a fraction", "5.1", "number", top(number=1.0),
         ("wrong_type", "$.number"), seen=False,
     )  # fmt: skip
-    yield _edited(
+    yield edited(
         "property_of_another", "a property under the key of another", "5.5", "property",
-        _top(key="q"), ("key_mismatch", "$.key"),
+        top(key="q"), ("key_mismatch", "$.key"),
     )  # fmt: skip
-    yield _edited(
-        "property_value", "the value is a number", "5.5", "property", _top(value=1),
+    yield edited(
+        "property_value", "the value is a number", "5.5", "property", top(value=1),
         ("wrong_type", "$.value"),
     )  # fmt: skip
-    yield _edited(
-        "run_version", "version 1 under the key of 2", "5.6", "run", _top(),
+    yield edited(
+        "run_version", "version 1 under the key of 2", "5.6", "run", top(),
         ("key_mismatch", "$.version"), key=keys.run_state("r1", 2),
     )  # fmt: skip
-    yield _edited(
-        "run_of_another", "the state of r1 under the key of r2", "5.6", "run", _top(),
+    yield edited(
+        "run_of_another", "the state of r1 under the key of r2", "5.6", "run", top(),
         ("key_mismatch", "$.state"), key=keys.run_state("r2", 1),
     )  # fmt: skip
-    yield _edited(
-        "run_no_base", "neither state nor base", "5.6", "run", _top(state=None),
+    yield edited(
+        "run_no_base", "neither state nor base", "5.6", "run", top(state=None),
         ("missing_field", "$.base"), seen=True,
     )  # fmt: skip
-    yield _edited(
-        "run_base_ahead", "the base is the version itself", "5.6", "run", _top(state=None, base=1),
+    yield edited(
+        "run_base_ahead", "the base is the version itself", "5.6", "run", top(state=None, base=1),
         ("out_of_range", "$.base"), seen=False,
     )  # fmt: skip
-    yield _edited(
+    yield edited(
         "run_status", "a status that is none", "5.7", "run", _state(status="Done"),
         ("unknown_value", "$.state.status"),
     )  # fmt: skip
-    yield _edited(
+    yield edited(
         "run_status_empty", "an empty status", "5.7", "run", _state(status=""),
         ("unknown_value", "$.state.status"),
     )  # fmt: skip
-    yield _edited(
+    yield edited(
         "run_time", "a time without microseconds", "5.2", "run",
         _state(created="2026-01-31T12:00:00Z"), ("bad_timestamp", "$.state.created"),
     )  # fmt: skip
-    yield _edited(
+    yield edited(
         "run_time_empty", "an empty time", "5.2", "run", _state(started=""),
         ("bad_timestamp", "$.state.started"),
     )  # fmt: skip
-    yield _edited(
+    yield edited(
         "run_time_no_day", "30 February", "5.2", "run",
         _state(ended="2026-02-30T12:00:00.000000Z"), ("bad_timestamp", "$.state.ended"), seen=False,
     )  # fmt: skip
-    yield _edited(
+    yield edited(
         "run_tag", "a tag that is a number", "5.7", "run", _state(tags={"a": 1, "b": None}),
         ("wrong_type", "$.state.tags.a"),
     )  # fmt: skip
-    yield _edited(
+    yield edited(
         "run_param", "params that are no scalars", "6.1", "run",
         _state(params={"a": [1], "b": {"float": "nan"}, "c": {"int": "1.0"}, "d": {"float": []}}),
         *(("wrong_type", f"$.state.params.{name}") for name in "abcd"),
     )  # fmt: skip
-    yield _edited(
+    yield edited(
         "run_null", "null where a value must be", "5.2", "run",
         _state(properties=None, run_id=None), ("wrong_type", "$.state.properties"),
         ("wrong_type", "$.state.run_id"),
     )  # fmt: skip
-    yield _edited(
+    yield edited(
         "run_parent", "the parent's id is none", "5.7", "run", _state(parent_run_id=".."),
         ("bad_name", "$.state.parent_run_id"),
     )  # fmt: skip
-    yield _edited(
-        "run_state_array", "the state is an array", "5.6", "run", _top(state=[]),
+    yield edited(
+        "run_state_array", "the state is an array", "5.6", "run", top(state=[]),
         ("missing_field", "$.base"), ("wrong_type", "$.state"),
     )  # fmt: skip
-    yield _edited(
-        "run_all_wrong", "every problem is reported at once", "12", "run", _all_wrong,
+    yield edited(
+        "run_all_wrong", "every problem is reported at once", "13", "run", _all_wrong,
         ("missing_field", "$.state.lifecycle"), ("out_of_range", "$.state.number"),
         ("unknown_value", "$.state.status"), ("wrong_type", "$.state.tags.a"),
         ("wrong_type", "$.version"), ("out_of_range", "$.write_id"), ("bad_timestamp", "$.written"),
         ("wrong_type", "$.ops"), ("key_mismatch", "$.version"),
         key=keys.run_state("r1", 5),
     )  # fmt: skip
-    yield _edited(
+    yield edited(
         "experiment_lifecycle", "a lifecycle that is none", "5.8", "experiment",
         _state(lifecycle="gone"), ("unknown_value", "$.state.lifecycle"),
     )  # fmt: skip
-    yield _edited(
+    yield edited(
         "experiment_of_another", "the state of another experiment", "5.8", "experiment",
         _state(name="Digits"), ("key_mismatch", "$.state"),
     )  # fmt: skip

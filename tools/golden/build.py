@@ -114,6 +114,7 @@ class Case:
     experiments: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     metrics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    summaries: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     errors: list[dict[str, Any]] = field(default_factory=list)
     _logged: dict[tuple[str, str, int], Row] = field(default_factory=dict)
 
@@ -133,14 +134,15 @@ class Case:
             experiment_id=f"id-{len(self.experiments)}", name=name, created=NOON
         )
         state = replace(state, **first)
-        self._experiment_version(1, state, CREATE)
+        self.experiment_version(1, state, CREATE)
         for number, (op, changed) in enumerate(changes, 2):
             state = replace(state, **changed)
-            self._experiment_version(number, state, op)
+            self.experiment_version(number, state, op)
 
-    def _experiment_version(
+    def experiment_version(
         self, number: int, state: ExperimentState, op: Mapping[str, Any]
     ) -> None:
+        """Put one version of an experiment's chain."""
         key = keys.experiment_state(state.name, number)
         version = Version(
             version=number, write_id=write_id(key), written=at(number), ops=(op,), state=state
@@ -278,6 +280,13 @@ class Case:
             )
         metric = {"name": name, "family": family, "points": points}
         self.metrics.setdefault(run_id, []).append(metric)
+        rows = [
+            self._logged[run_id, point["writer"], point["offset"]]
+            for point in points
+            if family == "scalar"
+        ]
+        if summary := _summary(rows):
+            self.summaries.setdefault(run_id, {})[name] = summary
 
     def expect_error(self, key: str, code: str, location: str | None = "$") -> None:
         """Note that reading must report this problem of this object."""
@@ -296,7 +305,29 @@ class Case:
             files["expected/experiments.json"] = pretty(list(self.experiments.values()))
             files["expected/runs.json"] = pretty(list(self.runs.values()))
             files["expected/metrics.json"] = pretty(self.metrics)
+            told = {run: self.summaries[run] for run in self.summaries if run in self.metrics}
+            files["expected/summaries.json"] = pretty(told)
         return files | {f"store/{key}": data for key, data in self.objects.items()}
+
+
+def _summary(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """Return what the points of a metric, in reading order, come to; None without numbers."""
+    numbers = [(value, row.step) for row in rows if (value := row.point().value) is not None]
+    if not numbers:
+        return None
+    finite = [value for value, _ in numbers if value == value]  # noqa: PLR0124 - not NaN
+    steps = [step for _, step in numbers if step is not None]
+    mean = sum(finite) / len(finite) if finite else None
+    return {
+        "count": len(numbers),
+        "nan_count": len(numbers) - len(finite),
+        "last": to_json(numbers[-1][0]),
+        "min": to_json(min(finite, default=None)),
+        "max": to_json(max(finite, default=None)),
+        "mean": to_json(mean),
+        "first_step": min(steps, default=None),
+        "last_step": max(steps, default=None),
+    }
 
 
 def scalars(**values: Scalar) -> list[Row]:

@@ -12,9 +12,15 @@ import pyarrow.parquet as pq
 from objrun.format import keys
 from objrun.format.checking import format_time
 from tools.golden.build import WRITER, Case, Row, at, scalars, table
+from tools.golden.compacting import (
+    OTHER,
+    THIRD,
+    compacted,
+    compacted_writers,
+    newer_checkpoint,
+)
+from tools.golden.purging import purged
 
-OTHER: Final = "00000000000000b2"
-THIRD: Final = "00000000000000c3"
 LONG: Final = "a very long name, " * 20
 
 
@@ -365,7 +371,7 @@ def experiments() -> Case:
 
 
 def damaged() -> Case:
-    case = Case("damaged", "damaged objects are named, everything else is readable", ("10.6", "12"))
+    case = Case("damaged", "damaged objects are named, everything else is readable", ("10.6", "13"))
     case.header()
     case.experiment()
     for number, run in enumerate(("good", "bad-json", "too-new", "bad-metrics"), 1):
@@ -383,20 +389,6 @@ def damaged() -> Case:
     case.expect_error(key, "bad_parquet")
     del case.runs["bad-json"], case.runs["too-new"]
     del case.metrics["bad-json"], case.metrics["too-new"], case.metrics["bad-metrics"]
-    return case
-
-
-def compacted() -> Case:
-    case = Case("compacted", "an experiment with checkpoints, which 1.0 must refuse", ("4.5",))
-    case.header()
-    case.experiment()
-    case.experiment("other")
-    case.run("r1")
-    del case.runs["r1"]
-    case.run("r2", experiment="other")
-    key = f"{keys.checkpoints('digits')}00000001.json"
-    case.objects[key] = b'{"format":2}\n'
-    case.expect_error(key, "unsupported_format", None)
     return case
 
 
@@ -432,6 +424,6 @@ def not_a_store() -> Case:
 
 _CASES: Final = (
     empty, one_run, exact_types, kinds, steps, writers, segments, versions, markers, blind,
-    children, names, unknown_fields, experiments, damaged, compacted, newer_reader, newer_feature,
-    newer_format, not_a_store,
+    children, names, unknown_fields, experiments, damaged, purged, compacted,
+    compacted_writers, newer_checkpoint, newer_reader, newer_feature, newer_format, not_a_store,
 )  # fmt: skip
