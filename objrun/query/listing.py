@@ -5,16 +5,17 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from objrun.errors import CorruptObjectWarning, FormatError, UserErrorException
-from objrun.protocol.live import read_changed
+from objrun.protocol.live import list_segments, read_changed
 from objrun.query.metrics import leave_out
 from objrun.query.runs import NO_SUMMARIES, SCHEMA, metric_names, newest_first, runs_frame
 from objrun.storage import together
-from objrun.tables.points import read_parts
+from objrun.tables.points import Moment, read_parts
 from objrun.tables.reading import Rows
 from objrun.tables.run_rows import STORED, last_rows, stored_frame
 from objrun.tables.runs import list_runs
@@ -23,6 +24,7 @@ from objrun.tables.summing import PARTS, summed
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from objrun.format.checkpoints import Checkpoint
     from objrun.format.states import RunState, Version
     from objrun.storage import Store
     from objrun.tables.runs import ListedRuns
@@ -33,12 +35,14 @@ class Known:
     """What has been read of an experiment's runs: versions and tables never change.
 
     `versions`: those that were read one by one, the last of each run, by its id. `tables`:
-    compacted tables, by name. `rows`: the runs of the last reading, also deleted ones.
+    compacted tables, by name. `rows`: the runs of the last reading, also deleted ones, and
+    `checkpoint` that of their tables.
     """
 
     versions: dict[str, Version[RunState]] = field(default_factory=dict)
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     rows: pl.DataFrame = field(default_factory=STORED.to_frame)
+    checkpoint: Checkpoint | None = None
 
 
 def read_runs_frame(
@@ -77,6 +81,7 @@ def _last(known: Known, listed: ListedRuns, damaged: Sequence[str]) -> pl.DataFr
         del known.versions[run]
     purged = [run for run, version in known.versions.items() if version.purged]
     rows = last_rows([listed.rows, stored_frame(known.versions.values())])
+    known.checkpoint = listed.checkpoint
     without = [*damaged, *purged]
     known.rows = rows.filter(~pl.col("run_id").is_in(without)) if without else rows
     return known.rows
@@ -86,27 +91,46 @@ def all_runs(
     store: Store, known: Mapping[str, Known], columns: Sequence[str] | str
 ) -> pl.DataFrame:
     """Return the runs of many experiments as one frame, newest first; one column may be a text."""
+    named = [columns] if isinstance(columns, str) else columns
+    if not metric_names(named):
+        return frame_of(store, newest_first(read_runs_frame(store, known)), named)
+    # Before the checkpoints, so that these are listed once for runs and points.
+    answers = together(store, lambda name: list_segments(store, name), known)
+    segments = {name: answer() for name, answer in zip(known, answers, strict=True)}
     stored = newest_first(read_runs_frame(store, known))
-    return frame_of(store, stored, [columns] if isinstance(columns, str) else columns)
+    moments = {name: Moment(segments[name], known[name].checkpoint) for name in known}
+    return frame_of(store, stored, named, moments)
 
 
-def frame_of(store: Store, stored: pl.DataFrame, columns: Sequence[str] = ()) -> pl.DataFrame:
-    """Return stored rows as a frame of runs, in their order, with further columns by name."""
+def frame_of(
+    store: Store,
+    stored: pl.DataFrame,
+    columns: Sequence[str] = (),
+    moments: Mapping[str, Moment] = MappingProxyType({}),
+) -> pl.DataFrame:
+    """Return stored rows as a frame of runs, in their order, with further columns by name.
+
+    `moments`: what was listed just now of experiments.
+    """
     names = metric_names(columns)
-    summaries = summaries_of(store, stored, names) if names else NO_SUMMARIES
+    summaries = summaries_of(store, stored, names, moments) if names else NO_SUMMARIES
     return runs_frame(stored, columns, summaries)
 
 
 def summaries_of(
-    store: Store, stored: pl.DataFrame, names: Collection[str] | None = None
+    store: Store,
+    stored: pl.DataFrame,
+    names: Collection[str] | None = None,
+    moments: Mapping[str, Moment] = MappingProxyType({}),
 ) -> pl.DataFrame:
     """Return what the metrics of these runs come to, all or some: run_id, name and SUMMARY.
 
-    Without runs nothing is read.
+    Without runs nothing is read. `moments`: what was listed just now of experiments.
     """
     runs = frozenset(stored["run_id"])
     rows = Rows(runs=runs, names=None if names is None else frozenset(names))
-    parts = [read_parts(store, name, rows, leave_out) for name in sorted({*stored["experiment"]})]
+    experiments = sorted(stored["experiment"].unique())
+    parts = [read_parts(store, each, rows, leave_out, moments.get(each)) for each in experiments]
     return summed(pl.concat([PARTS.to_frame(), *parts]))
 
 

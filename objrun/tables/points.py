@@ -33,6 +33,13 @@ OnDamage = Callable[["CorruptObjectError"], None]
 T = TypeVar("T")
 
 
+class Moment(NamedTuple):
+    """Segments that were listed, and the checkpoint that was read after that."""
+
+    segments: dict[SegmentKey, str]
+    checkpoint: Checkpoint | None
+
+
 class Tail(NamedTuple):
     """Segments that are live, and the roots of their runs as far as tables have them."""
 
@@ -86,15 +93,24 @@ def read_points(
     return Points(concat([EMPTY, *merged]), experiment, tail.shards, files)
 
 
-def read_parts(store: Store, experiment: str, rows: Rows, on_damage: OnDamage) -> pl.DataFrame:
-    """Return what the points that `rows` asks for come to, as rows of summary tables, unordered."""
+def read_parts(
+    store: Store,
+    experiment: str,
+    rows: Rows,
+    on_damage: OnDamage,
+    moment: Moment | None = None,
+) -> pl.DataFrame:
+    """Return what the points that `rows` asks for come to, as rows of summary tables, unordered.
+
+    `moment`: what was listed just now, and need not be listed again.
+    """
 
     def read_tables(checkpoint: Checkpoint | None) -> list[pl.DataFrame]:
         files = files_of(checkpoint, "summary", rows)
         read = together(store, lambda file: read_frame(store, experiment, file), files)
         return [frame().filter(rows.condition()) for frame in read]
 
-    tail, tables = read_tail(store, experiment, rows, None, read_tables)
+    tail, tables = read_tail(store, experiment, rows, None, read_tables, moment)
     return pl.concat([*tables, parts_of(live_chunk(tail, rows, on_damage))])
 
 
@@ -104,12 +120,13 @@ def read_tail(
     rows: Rows,
     run: str | None,
     read_tables: Callable[[Checkpoint | None], T],
+    moment: Moment | None = None,
 ) -> tuple[Tail, T]:
     """Return what is live and what `read_tables` gives, of one moment. The order is what counts."""
     read: dict[str, bytes] = {}
     for _ in range(RESTARTS):
-        listed = list_segments(store, experiment, run)
-        checkpoint = latest_checkpoint(store, experiment)
+        listed, checkpoint = moment or moment_of(store, experiment, run)
+        moment = None
         try:
             wanted = [s for s in listed if rows.runs is None or s.run in rows.runs]
             covered = _coverage(store, checkpoint, wanted, rows)
@@ -123,6 +140,12 @@ def read_tail(
             continue
     message = f"the objects of {experiment!r} change faster than they can be read: try again"
     raise UnavailableError(message)
+
+
+def moment_of(store: Store, experiment: str, run: str | None = None) -> Moment:
+    """Return what is live and what is in tables, in the order in which nothing can be missed."""
+    listed = list_segments(store, experiment, run)
+    return Moment(listed, latest_checkpoint(store, experiment))
 
 
 def files_of(checkpoint: Checkpoint | None, kind: str, rows: Rows) -> list[TableFile]:

@@ -22,10 +22,14 @@ FEW: Final = 64
 
 
 class ListedRuns(NamedTuple):
-    """The rows of runs in tables, one a run, and the greatest marked version by run."""
+    """The rows of runs in tables, one a run, and the greatest marked version by run.
+
+    `checkpoint` is that of the tables.
+    """
 
     rows: pl.DataFrame
     markers: dict[str, int]
+    checkpoint: Checkpoint | None
 
     def changed(self, experiment: str, seen: dict[str, int]) -> list[Marked]:
         """Return the runs that may be newer than in the tables and than the versions `seen`."""
@@ -53,7 +57,7 @@ def list_runs(
         markers = last_markers(store, experiment)
         checkpoint = latest_checkpoint(store, experiment)
         if checkpoint is None:
-            return ListedRuns(STORED.to_frame(), markers)
+            return ListedRuns(STORED.to_frame(), markers, None)
         try:
             if root is not None and len(markers) <= FEW:
                 rows = _of_root(store, checkpoint, tables, root)
@@ -62,7 +66,7 @@ def list_runs(
         except NotFoundError:
             # Superseded and removed since its checkpoint was read.
             continue
-        return ListedRuns(rows, markers)
+        return ListedRuns(rows, markers, checkpoint)
     message = f"the tables of {experiment!r} change faster than they can be read: try again"
     raise UnavailableError(message)
 
