@@ -13,6 +13,7 @@ import polars as pl
 
 from objrun import clock
 from objrun.errors import FormatError, NotFoundError, UnavailableError
+from objrun.format import keys
 from objrun.format.checkpoints import Checkpoint
 from objrun.protocol.checkpointing import commit_checkpoint, latest_checkpoint
 from objrun.protocol.cover import choose
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from objrun.format.states import RunState, Version
     from objrun.storage import Store
     from objrun.tables.folding import Done
-    from objrun.tables.planning import Job
+    from objrun.tables.planning import Job, Merge
 
 TRIES: Final = 10
 """Times a compaction begins again because another one was quicker."""
@@ -44,7 +45,8 @@ TRIES: Final = 10
 class Compacted:
     """What a compaction did: its checkpoint, and how much it put into tables.
 
-    `damaged` are objects that could not be read; they stay as they are.
+    `damaged` are objects that could not be read; they stay as they are. Where nothing else is new,
+    the checkpoint is that which was there.
     """
 
     checkpoint: Checkpoint
@@ -95,7 +97,9 @@ def compact(
             made = attempt.make(executor, workers, progress, whole=whole)
         except (StaleError, NotFoundError):
             continue
-        if made is None or commit_checkpoint(store, made.checkpoint):
+        if made is None or made.checkpoint is checkpoint:
+            return made
+        if commit_checkpoint(store, made.checkpoint):
             return made
     message = f"others compact {experiment!r} faster than this process: try again"
     raise UnavailableError(message)
@@ -171,21 +175,33 @@ class _Attempt:
             merge = merge_of(self.checkpoint, POINTS, rows, all_levels=everything)
             jobs = jobs_of(self.experiment, self.base, merge, pieces, workers=workers, without=drop)
             done = [*_carried_out(self.store, jobs, executor, progress)]
-            new = [file for one in done for file in one.files]
-            files = (
-                *(file for file in files if file not in merge.files),
-                *(file for file in new if file.kind == "metrics"),
-                *self._gathered(new, "summary"),
-                *self._gathered(new, "coverage"),
-            )
-        if files == (self.checkpoint.files if self.checkpoint else ()):
+            files = self._with_points(files, merge, done, everything=everything)
+        damaged += [error for one in done for error in one.damaged]
+        changes = files != (self.checkpoint.files if self.checkpoint else ())
+        if not changes and not damaged:
             return None
         return Compacted(
-            checkpoint=self._next(files),
+            checkpoint=self._next(files) if changes or not self.checkpoint else self.checkpoint,
             runs=len(changed),
             points=sum(one.points for one in done),
             segments=sum(one.segments for one in done),
-            damaged=(*damaged, *(error for one in done for error in one.damaged)),
+            damaged=tuple(damaged),
+        )
+
+    def _with_points(
+        self, files: tuple[TableFile, ...], merge: Merge, done: list[Done], *, everything: bool
+    ) -> tuple[TableFile, ...]:
+        new = [file for one in done for file in one.files]
+        if not everything and not any(one.points for one in done):
+            # All that is new is damaged: what was merged stays as it is, every time anew.
+            folder = keys.tables(self.experiment)
+            insist(lambda: self.store.delete(folder + file.name for file in new))
+            return files
+        return (
+            *(file for file in files if file not in merge.files),
+            *(file for file in new if file.kind == "metrics"),
+            *self._gathered(new, "summary"),
+            *self._gathered(new, "coverage"),
         )
 
     def _changed(self, known: Known) -> tuple[list[Version[RunState]], set[str], list[FormatError]]:

@@ -205,8 +205,11 @@ class _Fold:
                 read()
                 continue
             data = read()
-            now = Source(piece.root, Shard(piece.key, segment, piece.skip, data)) if data else None
-            now = now or self._again(piece, position)
+            skip = position - segment.start
+            if data is None or skip < 0:
+                now = self._again(piece, position)
+            else:
+                now = Source(piece.root, Shard(piece.key, segment, skip, data))
             if now is None:
                 # Not to be read just now: what follows of its writer would leave a gap.
                 self._lose(segment)
@@ -225,7 +228,7 @@ class _Fold:
             raise StaleError(message)
         key = segments[chosen[0].segment]
         data = _fetched(self._store, key)
-        return Source(piece.root, Shard(key, *chosen[0], data)) if data else None
+        return None if data is None else Source(piece.root, Shard(key, *chosen[0], data))
 
 
 def _batches(sources: Iterable[Source]) -> Iterator[tuple[list[Source], bool]]:
