@@ -11,10 +11,10 @@ import bisect
 import os
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from objrun import clock
-from objrun.errors import AlreadyExistsError, NotFoundError
+from objrun.errors import AlreadyExistsError, NotFoundError, UserErrorException
 from objrun.storage.keys import check_key, check_prefix, check_range
 from objrun.storage.verbs import ObjectInfo
 
@@ -122,6 +122,11 @@ class MemoryStore:
         """Return the time that an object stored now would bear; see `Now`."""
         with _LOCK:
             return self._bucket.stamp()
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse: what another process writes would be in its own memory."""
+        message = f"{self.url} is in the memory of this process: no other can have it"
+        raise UserErrorException(message)
 
     def _set(self, key: str, data: bytes) -> None:
         if key not in self._bucket.objects:
