@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["LocalStore"]
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not block
+_TRIES = 50  # to use a folder that others remove whenever it is empty
 _LEFT_OVER = 86_400.0  # seconds after which a scratch file belongs to no living writer
 
 
@@ -118,17 +119,26 @@ class LocalStore:
         return found
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove the objects; see `Delete`. Their folders stay: writers may be using them."""
+        """Remove the objects, and the folders that are empty without them; see `Delete`.
+
+        A hundred thousand empty folders would make each listing slow. A writer that was just about
+        to use one makes it again.
+        """
+        folders: set[str] = set()
         for key in keys:
             check_key(key)
-            if not self._tree.is_plain(key.rpartition("/")[0]):
+            folder = key.rpartition("/")[0]
+            if not self._tree.is_plain(folder):
                 continue
+            folders.add(folder)
             with _classified(f"cannot delete {key} from {self.url}"):
                 try:
                     os.unlink(self._tree.path(key))
                 except OSError as error:
                     if error.errno not in ABSENT:
                         raise
+        for folder in folders:
+            self._tree.prune(folder)
 
     def now(self) -> datetime:
         """Return the time the file system stamps on a new file; see `Now`."""
@@ -157,15 +167,17 @@ class LocalStore:
         check_key(key)
         folder = key.rpartition("/")[0]
         path = self._tree.path(key)
-        self._tree.ensure(folder)
-        try:
-            recipe(path, data, scratch=self._scratch(), durable=self._durable)
-        except FileNotFoundError:
-            # Somebody removed a folder that was there before: look again, once.
-            self._tree.forget()
-            self._scratch_ready = False
-            self._tree.ensure(folder)
-            recipe(path, data, scratch=self._scratch(), durable=self._durable)
+        for left in reversed(range(_TRIES)):
+            try:
+                self._tree.ensure(folder)
+                recipe(path, data, scratch=self._scratch(), durable=self._durable)
+                break
+            except FileNotFoundError:
+                if not left:
+                    raise
+                # Somebody removed a folder that was there before, or was empty: look again.
+                self._tree.forget()
+                self._scratch_ready = False
         if self._durable:
             sync_folder(path[: path.rindex("/")])
 

@@ -7,7 +7,7 @@ reads. The root itself may be a link; it is resolved when the store is connected
 """
 
 # Paths are text here: pathlib would cost more than the file does.
-# ruff: noqa: PTH102, PTH112, PTH120
+# ruff: noqa: PTH102, PTH106, PTH112, PTH120
 from __future__ import annotations
 
 import os
@@ -71,6 +71,18 @@ class Tree:
         if plain:
             self._remember(self._plain, folder)
         return plain
+
+    def prune(self, folder: str) -> None:
+        """Remove `folder` and those above it as far as they are empty; the root stays."""
+        while folder:
+            try:
+                os.rmdir(self.path(folder))
+            except OSError:
+                # Not empty, gone already, or not ours to remove.
+                return
+            self._ready.discard(folder)
+            self._plain.discard(folder)
+            folder = folder.rpartition("/")[0]
 
     def forget(self) -> None:
         """Look at every folder again: somebody removed one."""

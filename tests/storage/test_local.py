@@ -264,3 +264,40 @@ def test_what_the_system_may_say(number: int, category: type[ObjrunError]) -> No
     error = classify_os_error(OSError(number, os.strerror(number)), "cannot store a")
     assert type(error) is category
     assert os.strerror(number) in str(error)
+
+
+def test_empty_folders_go_with_their_last_object(tmp_path: Path) -> None:
+    store = LocalStore(str(tmp_path / "store"), durable=True)
+    store.put("a/b/c/1", b"1")
+    store.put("a/b/2", b"2")
+    store.delete(["a/b/c/1"])
+    assert sorted(path.name for path in (tmp_path / "store" / "a").rglob("*")) == ["2", "b"]
+    store.delete(["a/b/2"])
+    assert not (tmp_path / "store" / "a").exists()
+    store.put("a/b/c/1", b"again")
+    assert store.get("a/b/c/1") == b"again"
+
+
+def test_a_folder_that_others_remove_is_made_again(tmp_path: Path) -> None:
+    """One deletes what the other has just written into the same folder, over and over."""
+    stores = [LocalStore(str(tmp_path), durable=False) for _ in range(4)]
+    errors: list[Exception] = []
+
+    def work(store: LocalStore, name: str) -> None:
+        try:
+            for _ in range(300):
+                store.put(f"deep/er/{name}", b"x")
+                assert store.get(f"deep/er/{name}") == b"x"
+                store.delete([f"deep/er/{name}"])
+        except Exception as error:  # noqa: BLE001 - told to the test
+            errors.append(error)
+
+    threads = [
+        threading.Thread(target=work, args=(store, str(place)))
+        for place, store in enumerate(stores)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
