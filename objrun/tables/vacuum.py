@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from objrun import clock
-from objrun.errors import NotFoundError, UnavailableError
+from objrun.errors import FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.checkpoints import decode_checkpoint
 from objrun.protocol.chain import load, tombstone
@@ -189,10 +189,12 @@ def _burn(store: Store, markers: Iterable[Marked]) -> None:
     """Make the versions that dead writers announced; one that was made meanwhile stays as it is."""
     for experiment, run, known, marked in markers:
         scheme = run_scheme(experiment, run)
-        if known:
-            version = no_change(load(store, scheme, known))
-        else:
-            version = tombstone(marked, experiment, "purge")
+        try:
+            head = load(store, scheme, known) if known else None
+        except FormatError:
+            # Nothing can follow a damaged version; all else goes on.
+            continue
+        version = no_change(head) if head else tombstone(marked, experiment, "purge")
         put_once(store, scheme.key(marked), scheme.encode(version))
 
 

@@ -110,7 +110,7 @@ def found(store: Store) -> tuple[dict[Writer, int], dict[str, int]]:
     versions = dict(listed.rows.select("run_id", "version").iter_rows())
     for one, version in read_changed(store, listed.changed(NAME, {})):
         assert not isinstance(version, Exception)
-        if version is not None:
+        if version is not None and not version.purged:
             versions[one.run] = version.version
     return counts, versions
 

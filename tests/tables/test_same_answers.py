@@ -271,7 +271,7 @@ def test_a_history_reads_the_same_through_all_upkeep(history: list[Any], tiny: b
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(HISTORY, st.booleans())
 def test_any_history_reads_the_same_through_all_upkeep(history: list[Any], tiny: bool) -> None:
     check(history, tiny=tiny)
