@@ -1,0 +1,221 @@
+"""The points of an experiment, made anew of segments and of what can be read of tables.
+
+Memory holds a batch of runs, at least all points of one run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from objrun.errors import NotFoundError, UnavailableError
+from objrun.format.tables import COVERAGE, KEYS, METRICS
+from objrun.protocol.live import RESTARTS, Shard, list_segments
+from objrun.protocol.settle import insist
+from objrun.storage import together
+from objrun.tables.chunks import BLOCK, Source, chunk_of_segments, decoded, full_frame
+from objrun.tables.merging import merge_frames
+from objrun.tables.reading import Rows, TableReader, chunk_of_table
+from objrun.tables.summing import joined, parts_of
+from objrun.tables.verify.salvage import old_tables, salvaged
+from objrun.tables.writing import Target, write_chunks, write_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from objrun.format.checkpoints import TableFile
+    from objrun.format.keys import SegmentKey
+    from objrun.storage import Store
+    from objrun.tables.chunks import Chunk
+    from objrun.tables.verify.salvage import OldTable
+
+BATCH_ROWS: Final = 500_000
+"""Points that are put in order at once, if they are not all of one run."""
+
+LIVE, SOUND, DOUBTED = range(3)
+"""Where a point was read, the most trusted first: segments, tables, tables in doubt."""
+
+Writer = tuple[str, str]
+
+
+@dataclass
+class Points:
+    """The points of the runs in `roots`, and of others that sound tables have and nobody purged.
+
+    `lost` counts points that are covered and were found nowhere, once they were written.
+    """
+
+    store: Store
+    experiment: str
+    segments: Mapping[SegmentKey, str]
+    roots: Mapping[str, str]
+    purged: Collection[str]
+    is_doubted: Callable[[str], bool]
+    lost: int = 0
+    _stops: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def write(self, base: int) -> list[TableFile]:
+        """Write the tables of points and return their files."""
+
+        def target(kind: str) -> Target:
+            return Target(self.store, self.experiment, base, kind, 0)
+
+        metrics = write_chunks(target("metrics"), self._chunks())
+        parts = (
+            parts_of(chunk)
+            for file in metrics
+            for chunk in TableReader(self.store, self.experiment, file).chunks(Rows())
+        )
+        summary = write_frames(target("summary"), merge_frames([parts], joined))
+        stops = [(*writer, stop) for writer, stop in sorted(self._stops.items()) if stop]
+        schema = pl.DataFrame(COVERAGE.empty_table()).schema
+        covered = pl.DataFrame(stops, schema=schema, orient="row")
+        return [
+            *summary,
+            *metrics,
+            *write_frames(target("coverage"), [covered] if stops else []),
+        ]
+
+    def _chunks(self) -> Iterator[Chunk]:
+        """Yield all points in order of the table, run by run, and note how far they go."""
+        tables = old_tables(self.store, self.experiment, "metrics", self.is_doubted)
+        covered = self._covered()
+        roots = {run: root for (run, _), (root, _) in covered.items()}
+        held, rows = self._held(tables, {*roots, *self.roots})
+        roots |= {run: first for run, [first, *_] in held.items()} | {**self.roots}
+        live: dict[str, dict[SegmentKey, str]] = {}
+        for segment, key in self.segments.items():
+            if segment.run in self.roots:
+                live.setdefault(segment.run, {})[segment] = key
+                size = segment.stop - segment.start
+                rows[segment.run] = rows.get(segment.run, 0) + size
+        ordered = sorted((root, run) for run, root in roots.items() if run not in self.purged)
+        for batch in _batches([run for _, run in ordered], rows):
+            frame = pl.concat(
+                [
+                    _empty(),
+                    *self._live({run: live[run] for run in batch if run in live}),
+                    *_old(tables, batch, held),
+                ]
+            )
+            frame = frame.unique(("run_id", "writer", "offset"), keep="first", maintain_order=True)
+            whose = pl.col("run_id").replace_strict(roots, return_dtype=pl.String())
+            frame = self._cut(frame.with_columns(whose.alias("root_run_id")), batch, roots, covered)
+            if frame.height:
+                yield _chunk(frame)
+
+    def _held(
+        self, tables: Sequence[OldTable], known: Collection[str]
+    ) -> tuple[dict[str, list[str]], dict[str, int]]:
+        """Return, by run, its roots in tables, and how many rows these have of it."""
+        roots: dict[str, list[str]] = {}
+        rows: dict[str, int] = {}
+        for table in tables:
+            for frame in table.salvaged(Rows(), ["root_run_id", "run_id"]):
+                for root, run, count in frame.group_by("root_run_id", "run_id").len().iter_rows():
+                    if run in known or not table.doubted:
+                        roots[run] = [*dict.fromkeys([*roots.get(run, []), root])]
+                        rows[run] = rows.get(run, 0) + count
+        return roots, rows
+
+    def _covered(self) -> dict[Writer, tuple[str, int]]:
+        """Return root and stop of each writer as far as sound tables tell."""
+        tables = old_tables(self.store, self.experiment, "coverage", self.is_doubted)
+        found: dict[Writer, tuple[str, int]] = {}
+        sound = [table for table in tables if not table.doubted]
+        for frame in salvaged(sound, Rows(), COVERAGE.names):
+            for root, run, writer, stop in frame.iter_rows():
+                found[run, writer] = root, max(stop, found.get((run, writer), ("", 0))[1])
+        return found
+
+    def _live(self, listed: Mapping[str, Mapping[SegmentKey, str]]) -> Iterator[pl.DataFrame]:
+        """Yield the rows of all segments of some runs; a damaged one is left out."""
+        answers = together(self.store, self._shards, listed.items())
+        sources = [Source(self.roots[s.segment.run], s) for read in answers for s in read()]
+        for one in decoded(sources, lambda _damaged: None):
+            frame = full_frame(chunk_of_segments([one]))
+            yield frame.with_columns(pl.lit(LIVE, pl.Int32).alias("origin"))
+
+    def _shards(self, listed: tuple[str, Mapping[SegmentKey, str]]) -> list[Shard]:
+        """Return all segments of a run; listed again where one was superseded meanwhile."""
+        run, segments = listed
+        for _ in range(RESTARTS):
+            try:
+                return [
+                    Shard(key, segment, 0, insist(partial(self.store.get, key)))
+                    for segment, key in sorted(segments.items())
+                ]
+            except NotFoundError:
+                segments = list_segments(self.store, self.experiment, run)
+        message = f"the segments of run {run} change faster than they can be read: try again"
+        raise UnavailableError(message)
+
+    def _cut(
+        self,
+        frame: pl.DataFrame,
+        batch: Collection[str],
+        roots: Mapping[str, str],
+        covered: Mapping[Writer, tuple[str, int]],
+    ) -> pl.DataFrame:
+        """Return the rows that count: those covered before, and what follows them without a gap."""
+        kept = [frame.clear()]
+        parts = frame.partition_by("run_id", "writer", as_dict=True)
+        runs = {*batch}
+        for run, writer in sorted({*parts, *(each for each in covered if each[0] in runs)}):
+            part = parts.get((run, writer), frame.clear()).sort("offset")
+            stop = covered[run, writer][1] if (run, writer) in covered else 0
+            # A doubted table may tell of any offset.
+            part = part.filter((pl.col("origin") < DOUBTED) | (pl.col("offset") < stop))
+            in_tables = part.filter(origin=SOUND)["offset"]
+            stop = max(stop, *in_tables[-1:] + 1, 0)
+            further = part.filter(pl.col("offset") >= stop)["offset"]
+            follows = further == pl.int_range(stop, stop + len(further), eager=True)
+            stop += len(further) if follows.all() else int(follows.arg_min() or 0)
+            part = part.filter(pl.col("offset") < stop)
+            self.lost += stop - part.height
+            self._stops[roots[run], run, writer] = stop
+            kept.append(part)
+        return pl.concat(kept).sort(KEYS["metrics"]).drop("origin")
+
+
+def _empty() -> pl.DataFrame:
+    return pl.DataFrame(METRICS.empty_table()).with_columns(pl.lit(LIVE, pl.Int32).alias("origin"))
+
+
+def _old(
+    tables: Sequence[OldTable], batch: Collection[str], held: Mapping[str, Sequence[str]]
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of some runs in tables, sound ones first."""
+    roots = [root for run in batch for root in held.get(run, ())]
+    if not roots:
+        return
+    rows = Rows(min(roots), f"{max(roots)}\0", frozenset(batch))
+    for table in tables:
+        origin = pl.lit(DOUBTED if table.doubted else SOUND, pl.Int32).alias("origin")
+        for frame in table.salvaged(rows, METRICS.names):
+            yield frame.with_columns(pl.col("step").cast(pl.Int64), origin)
+
+
+def _batches(runs: Sequence[str], rows: Mapping[str, int]) -> Iterator[list[str]]:
+    batch: list[str] = []
+    count = 0
+    for run in runs:
+        more = rows.get(run, 0)
+        if batch and count + more > BATCH_ROWS:
+            yield batch
+            batch, count = [], 0
+        batch.append(run)
+        count += more
+    if batch:
+        yield batch
+
+
+def _chunk(frame: pl.DataFrame) -> Chunk:
+    table = frame.select(METRICS.names).to_arrow().cast(METRICS)
+    for name in BLOCK:
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, table.column(name).dictionary_encode())
+    return chunk_of_table(table)
