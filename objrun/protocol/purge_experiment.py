@@ -103,9 +103,15 @@ def _rest(
 ) -> list[ObjectInfo]:
     """Return what of an experiment is neither its chain nor its runs', and need not stay."""
     stays = _last_numbers(objects, experiment)
-    if latest and not (runs and latest.files):
-        # Else one without tables will follow it.
+    floor = latest.orphan_floor if latest else 0
+    if latest and runs and latest.files:
+        # A checkpoint without tables will follow it.
+        floor = latest.number + 1
+    elif latest:
         stays |= _named(latest)
+    # A compaction that is at work may yet commit what is not below the floor.
+    named = ((info.key, keys.parse_table(info.key)) for info in objects)
+    stays |= {key for key, table in named if table and table.base >= floor}
     stays |= {info.key for run in runs for info in (*run.objects, *run.markers)}
     chain = keys.experiment_states(experiment)
     return [i for i in objects if i.key not in stays and not i.key.startswith(chain)]
