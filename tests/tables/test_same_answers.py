@@ -264,7 +264,7 @@ def check(history: list[tuple[list[tuple[Any, ...]], tuple[Any, ...]]], *, tiny:
             keep_up(world, what, whole=bool(whole and whole[0]))
 
 
-@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
 @given(HISTORY, st.booleans())
 def test_a_history_reads_the_same_through_all_upkeep(history: list[Any], tiny: bool) -> None:
     check(history, tiny=tiny)
