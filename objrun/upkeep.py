@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from objrun.errors import ExperimentNotFoundError, UserErrorException
@@ -66,18 +68,18 @@ class Upkeep:
         names = self._named(experiments)
         store = self.writing()
         known: int = getattr(executor, "_max_workers", 4) if executor else 1
-        found: dict[str, Compacted] = {}
-        for name in names:
+        split = workers or known
 
-            def told(done: int, whole: int, name: str = name) -> None:
-                progress(name, done, whole)
-
-            made = compact(
-                store, name, executor=executor, workers=workers or known, whole=whole, progress=told
+        def work(name: str) -> Compacted | None:
+            told = partial(progress, name)
+            return compact(
+                store, name, executor=executor, workers=split, whole=whole, progress=told
             )
-            if made is not None:
-                found[name] = made
-        return found
+
+        # What plans and commits stays here, and experiments side by side keep the workers busy.
+        with ThreadPoolExecutor(split) as threads:
+            made = zip(names, threads.map(work, names), strict=True)
+            return {name: one for name, one in made if one is not None}
 
     def vacuum(
         self,
@@ -85,11 +87,15 @@ class Upkeep:
         *,
         retention: timedelta = HOUR,
         dry_run: bool = False,
+        executor: Executor | None = None,
+        progress: Callable[[str, int, int], None] = lambda _name, _done, _all: None,
     ) -> dict[str, Needless]:
         """Remove what tables have made needless, in all experiments or in some; say what, by name.
 
         Tables stay for `retention` after they were superseded, for readers that hold them.
-        `dry_run`: remove nothing. Raises ExperimentNotFoundError.
+        `dry_run`: remove nothing. `executor` does the work of several experiments at once.
+        `progress` is told an experiment, how many are done, and how many there are. Raises
+        ExperimentNotFoundError.
 
         >>> run.complete()
         >>> ws.compact()["digits"].points
@@ -105,8 +111,18 @@ class Upkeep:
             raise UserErrorException(message)
         names = self._named(experiments)
         store = self.reading() if dry_run else self.writing()
-        found = {name: vacuum(store, name, retention=retention, dry_run=dry_run) for name in names}
-        return {name: needless for name, needless in found.items() if needless.removed}
+        work = partial(vacuum, store, retention=retention, dry_run=dry_run)
+        answers = [
+            executor.submit(work, name).result if executor else partial(work, name)
+            for name in names
+        ]
+        found: dict[str, Needless] = {}
+        for done, (name, answer) in enumerate(zip(names, answers, strict=True)):
+            progress(name, done, len(names))
+            needless = answer()
+            if needless.removed:
+                found[name] = needless
+        return found
 
     def stats(self) -> Stats:
         """Return what the store holds: objects and bytes, by experiment and kind; the live tail.

@@ -80,7 +80,7 @@ def compact(
     Safe at any time and on several machines at once: from cron, or by hand after a sweep.
     """
     workspace = open_workspace(url, option)
-    with _progress(quiet=as_json) as progress, _executor(workers, dask) as executor:
+    with _progress("points", quiet=as_json) as progress, _executor(workers, dask) as executor:
         made = workspace.compact(
             experiments or None,
             executor=executor,
@@ -88,7 +88,10 @@ def compact(
             whole=whole,
             progress=progress,
         )
-    removed = workspace.vacuum(experiments or None) if vacuumed else {}
+    removed: dict[str, Needless] = {}
+    if vacuumed:
+        with _progress("experiments", quiet=as_json) as told:
+            removed = workspace.vacuum(experiments or None, progress=told)
     for one in made.values():
         for error in one.damaged:
             warnings.warn(f"{error.message}: left as it is", CorruptObjectWarning, stacklevel=2)
@@ -102,8 +105,8 @@ def compact(
     size = sum(one.size for one in removed.values())
     points = sum(one.points for one in made.values())
     done = f"compacted {_count(points, 'point')} of {_count(len(made), 'experiment')}"
-    told = f"{done if made else 'nothing is live'}; removed {_count(gone, 'object')}"
-    console.print(f"{told}, {decimal(size)}", soft_wrap=True)
+    first = done if made else "nothing is live"
+    console.print(f"{first}; removed {_count(gone, 'object')}, {decimal(size)}", soft_wrap=True)
 
 
 def vacuum(
@@ -128,15 +131,18 @@ def vacuum(
         print_table(console, _removed(found))
     objects = sum(len(one.removed) for one in found.values())
     size = sum(one.size for one in found.values())
-    told = "would free" if dry_run else "freed"
+    done = "would free" if dry_run else "freed"
     console.print(
-        f"{told} {_count(objects, 'object')}, {decimal(size)} ({size} bytes)", soft_wrap=True
+        f"{done} {_count(objects, 'object')}, {decimal(size)} ({size} bytes)", soft_wrap=True
     )
 
 
 def stats(as_json: Json = False, url: Url = None, option: StorageOptions = None) -> None:
     """Show what a store holds, what questions must read one by one, and about what it costs."""
-    found = open_workspace(url, option).stats()
+    workspace = open_workspace(url, option)
+    with _progress("objects", quiet=as_json) as told:
+        told("listing", 0, 0)
+        found = workspace.stats()
     if as_json:
         print_document(_stats_document(found))
         return
@@ -170,8 +176,8 @@ def _executor(workers: int, dask: str | None) -> Iterator[Executor | None]:
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar for each experiment on stderr, at a terminal."""
+def _progress(noun: str, *, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Show a bar for each name on stderr, at a terminal; one of 0 in all only says it goes on."""
     if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda _name, _done, _all: None
         return
@@ -180,13 +186,13 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)
-    with Progress(*columns, TextColumn("points"), console=console, transient=True) as bar:
+    with Progress(*columns, TextColumn(noun), console=console, transient=True) as bar:
         tasks: dict[str, Any] = {}
 
         def told(name: str, done: int, whole: int) -> None:
             if name not in tasks:
-                tasks[name] = bar.add_task(name, total=whole)
-            bar.update(tasks[name], completed=done, total=whole)
+                tasks[name] = bar.add_task(name, total=whole or None)
+            bar.update(tasks[name], completed=done, total=whole or None)
 
         yield told
 
@@ -243,8 +249,8 @@ def _stats_columns(experiments: dict[str, ExperimentStats]) -> list[Column]:
     each = experiments.values()
     return [
         Column("experiment", [*experiments], most=40, least=8),
-        Column("runs in tables", [f"{one.runs:,}" for one in each], right=True),
-        Column("points in tables", [f"{one.points:,}" for one in each], right=True),
+        Column("runs", [f"{one.runs:,}" for one in each], right=True),
+        Column("points", [f"{one.points:,}" for one in each], right=True),
         Column("table size", [decimal(one.tables.size) for one in each], right=True),
         Column("live runs", [f"{one.live.runs:,}" for one in each], right=True),
         Column("live segments", [f"{one.live.segments.objects:,}" for one in each], right=True),
