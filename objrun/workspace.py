@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from objrun.errors import NotAStoreError, UserErrorException
+from objrun.errors import CorruptObjectWarning, FormatError, NotAStoreError, UserErrorException
 from objrun.format import keys
 from objrun.format.checking import format_time
 from objrun.format.names import check_run_id, is_experiment
@@ -222,15 +223,23 @@ class Workspace(Upkeep):
         return all_runs(store, known, columns).lazy()
 
     def metrics(self) -> pl.LazyFrame:
-        """Return the points of all experiments as a frame; see `Experiment.metrics`."""
+        """Return the points of all experiments as a frame; see `Experiment.metrics`.
+
+        One whose checkpoint is damaged or too new is left out with a CorruptObjectWarning.
+        """
         import polars as pl
 
         from objrun.query.metrics import SCHEMA
         from objrun.query.scan import scan_points
 
         store = self.querying()
-        frames = [scan_points(store, name) for name in self.experiment_names()]
-        return pl.concat([SCHEMA.to_frame().lazy(), *frames])
+        frames = [SCHEMA.to_frame().lazy()]
+        for name in self.experiment_names():
+            try:
+                frames.append(scan_points(store, name))
+            except FormatError as error:
+                warnings.warn(f"{error.message}: left out", CorruptObjectWarning, stacklevel=2)
+        return pl.concat(frames)
 
     def sql(self, query: str) -> pl.LazyFrame:
         """Return the answer to a query in SQL, as polars understands it, as a LazyFrame.

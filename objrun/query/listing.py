@@ -52,11 +52,22 @@ def read_runs_frame(
 
     One row a run, with the columns of `objrun.tables.run_rows.STORED`, in no particular order.
     `root`: only this run and those below it are wanted; others may be among them. `known` holds
-    the experiments and is brought up to date. Damaged runs are left out with a
-    CorruptObjectWarning each.
+    the experiments and is brought up to date. Damaged runs, and of several experiments those whose
+    tables are damaged or too new, are left out with a CorruptObjectWarning each.
     """
     answers = together(store, lambda name: list_runs(store, name, known[name].tables, root), known)
-    listed = {name: answer() for name, answer in zip(known, answers, strict=True)}
+    listed: dict[str, ListedRuns] = {}
+    for name, answer in zip(known, answers, strict=True):
+        try:
+            listed[name] = answer()
+        except FormatError as error:
+            if len(known) == 1:
+                raise
+            warnings.warn(
+                f"experiment {name!r}: {error.message}: left out",
+                CorruptObjectWarning,
+                stacklevel=4,
+            )
     asked = [
         marked
         for name, runs in listed.items()

@@ -108,7 +108,13 @@ def read_parts(
     def read_tables(checkpoint: Checkpoint | None) -> list[pl.DataFrame]:
         files = files_of(checkpoint, "summary", rows)
         read = together(store, lambda file: read_frame(store, experiment, file), files)
-        return [frame().filter(rows.condition()) for frame in read]
+        frames: list[pl.DataFrame] = []
+        for answer in read:
+            try:
+                frames.append(answer().filter(rows.condition()))
+            except CorruptObjectError as error:
+                on_damage(error)
+        return frames
 
     tail, tables = read_tail(store, experiment, rows, None, read_tables, moment)
     return pl.concat([*tables, parts_of(live_chunk(tail, rows, on_damage))])

@@ -238,3 +238,13 @@ def test_reading_writes_nothing(case: Path) -> None:
     assert ws.store_id == "golden"
     assert ws.experiment_names() is not None
     assert objects(case) == before
+
+
+def test_an_experiment_that_cannot_be_read_hides_no_others() -> None:
+    ws = workspace(GOLDEN / "newer_checkpoint")
+    with pytest.warns(CorruptObjectWarning, match="upgrade"):
+        frame = ws.runs(["metrics.loss.last"]).collect()
+    assert {*frame["experiment"]} == {*ws.experiment_names()} - {"digits"}
+    with pytest.warns(CorruptObjectWarning, match="upgrade"):
+        points = ws.metrics().collect()
+    assert {*points["run_id"]} <= {*frame["run_id"]}
