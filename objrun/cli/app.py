@@ -18,6 +18,7 @@ from objrun.cli.runs import runs
 from objrun.cli.show import show
 from objrun.cli.trash import delete, gc, restore
 from objrun.cli.upkeep import compact, stats, vacuum
+from objrun.cli.verify import verify
 
 HELP: Final = """\
 Read experiments straight from a bucket or a folder: no server.
@@ -58,6 +59,7 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
     compact: ("objrun compact", "objrun compact digits --workers 4"),
     vacuum: ("objrun vacuum --dry-run", "objrun vacuum digits --retention 1d"),
     stats: ("objrun stats", "objrun stats --json | jq .bytes"),
+    verify: ("objrun verify", "objrun verify digits --deep --json", "objrun verify --repair"),
     gc: ("objrun gc --dry-run", "objrun gc --older-than 7d --json"),
     copy: (
         "objrun copy s3://team/runs ./runs --experiment digits",
@@ -72,12 +74,14 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
 OTHERWISE: Final = {
     "backup": "copy",
     "compare": "runs",
-    "cp": "copy",
+    "check": "verify",
     "clean": "vacuum",
+    "cp": "copy",
     "describe": "show",
     "du": "stats",
     "empty": "gc",
     "experiments": "runs",
+    "fsck": "verify",
     "get": "show",
     "info": "show",
     "list": "runs",
@@ -87,6 +91,7 @@ OTHERWISE: Final = {
     "purge": "gc",
     "push": "sync",
     "remove": "delete",
+    "repair": "verify --repair",
     "rm": "delete",
     "tree": "children",
     "undelete": "restore",
@@ -146,7 +151,9 @@ def before_the_name(
     given |= {"show": {**common, "as_json": as_json}, "demo": common}
     given |= dict.fromkeys(("delete", "restore"), common)
     given |= {name: {"as_json": as_json} for name in ("copy", "sync")}
-    given |= {name: {**common, "as_json": as_json} for name in ("compact", "vacuum", "stats")}
+    given |= {
+        name: {**common, "as_json": as_json} for name in ("compact", "vacuum", "stats", "verify")
+    }
     context.default_map = given
     printed = given.get(context.invoked_subcommand or "", tables)
     if (as_csv and "as_csv" not in printed) or (as_json and "as_json" not in printed):

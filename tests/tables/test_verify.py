@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -29,7 +33,7 @@ from objrun.format.states import NumberClaim, Property
 from objrun.protocol.chain import create, tombstone
 from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.protocol.live import run_scheme
-from objrun.storage import MemoryStore
+from objrun.storage import LocalStore, MemoryStore
 from objrun.tables.compaction import compact
 from objrun.tables.reading import Rows, TableReader
 from objrun.tables.vacuum import vacuum
@@ -553,10 +557,20 @@ def test_a_run_that_is_lost_is_told_once() -> None:
     assert told(made.find()) == [("missing_run", "runs/r1-child/state/")]
 
 
-def test_a_purge_is_finished() -> None:
+@pytest.mark.parametrize("left", ["everything", "properties", "rows of tables"])
+def test_a_purge_is_finished(left: str) -> None:
     made = fresh("vacuumed")
-    entomb(made)
+    tomb = entomb(made)
+    folder = [info.key for info in made.store.list("runs/r1/") if info.key != tomb]
+    if left == "properties":
+        compact(made.store, NAME, drop={"r1"})
+        made.store.delete(key for key in folder if "/properties/" not in key)
+    elif left == "rows of tables":
+        made.store.delete(folder)
+    code = "unfinished_purge" if left == "properties" else "purged_rows"
+    assert told(made.find()) == [(code, tomb)]
     mend(made)
+    assert made.find() == []
     assert [info.key for info in made.store.list("runs/r1/")] == ["runs/r1/state/00000005.json"]
     assert "r1" not in all_runs(made)["run_id"].to_list()
 
@@ -610,6 +624,60 @@ def test_a_repair_that_fails_is_told_and_the_next_ones_are_done() -> None:
     done = [*repair(made.store, [bad, *made.find()])]
     assert [error is None for _, error in done] == [False, True]
     assert made.find() == []
+
+
+def test_a_marker_is_of_a_dead_writer_after_an_hour(tmp_path: Path) -> None:
+    for key, data in objects_of("live").items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_bytes(data)
+    store = LocalStore(str(tmp_path), durable=False)
+    dead = [keys.marker(NAME, "r1", 5), keys.marker(NAME, "never-made", 1)]
+    for key in dead:
+        store.put(key, b"")
+    assert [*verify(store)] == []
+    an_hour_ago = clock.now().timestamp() - 3601
+    for key in dead:
+        os.utime(tmp_path / key, (an_hour_ago, an_hour_ago))
+    assert sorted(told([*verify(store)])) == sorted(("dead_marker", key) for key in dead)
+
+
+def test_a_store_in_use_has_no_findings() -> None:
+    """Writers, compactions, vacuums and purges beside it: nothing that is well looks wrong."""
+    made = Made()
+    fill(made, 0, 1)
+    ended = threading.Event()
+
+    def write(name: int) -> None:
+        place = 0
+        while not ended.is_set():
+            place += 1
+            fill(made, 1000 * name + place, 1000 * name + place + 1)
+            if place % 3 == 0:
+                made.workspace.get_run(f"r{1000 * name + place}").delete()
+
+    def keep() -> None:
+        while not ended.is_set():
+            squeeze(made)
+            made.workspace.gc(timedelta(0))
+
+    with ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(write, 1), pool.submit(write, 2), pool.submit(keep)]
+        try:
+            for turn in range(8):
+                found = [*verify(made.store, deep=turn % 2 == 0)]
+                # A purge that goes on just now is one that has not come to its end.
+                assert {finding.code for finding in found} <= {"unfinished_purge"}, found
+        finally:
+            ended.set()
+        for job in jobs:
+            job.result()
+    squeeze(made)
+    assert made.find() == []
+
+
+def test_every_code_is_in_the_documents() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to.md").read_text(encoding="utf-8")
+    assert [code for code in CODES if f"| `{code}` |" not in page] == []
 
 
 def objects(stage: str) -> list[str]:

@@ -25,13 +25,13 @@ from objrun.tables.verify.runs import MISSING, refill_run
 from objrun.tables.verify.tables import REBUILT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from objrun.format.keys import SegmentKey
     from objrun.storage import Store
     from objrun.tables.verify.experiments import Parts
     from objrun.tables.verify.findings import Checked
-    from objrun.tables.verify.runs import Runs
+    from objrun.tables.verify.runs import Facts, Runs
     from objrun.tables.verify.tables import Tabled
 
 PURGED: Final = "the purge goes on: all of the run but its tombstone is removed"
@@ -39,13 +39,15 @@ PURGED: Final = "the purge goes on: all of the run but its tombstone is removed"
 
 @dataclass(frozen=True)
 class Live:
-    """What was found of one experiment: listed objects, then tables, beside the runs.
+    """What was found of one experiment: runs (`early`), then listed objects, then tables.
 
+    In this order a version that is in no table has a marker. `runs` tells of runs also later on.
     `newest`: when anything of the store was written last, by its clock: "now" at the earliest.
     """
 
     store: Store
     experiment: str
+    early: Mapping[str, Facts]
     parts: Parts
     tabled: Tabled
     runs: Runs
@@ -96,9 +98,8 @@ class Live:
         marked = {marker.run: marker.version for marker in self.parts.markers}
         pointed = {run for run, _ in self.tabled.stops}
         live = {segment.run for segment in self.parts.segments}
-        for run in sorted({*marked, *versions, *pointed, *live}):
-            facts = self.runs.get(run)
-            if not facts.purged or facts.experiment != self.experiment:
+        for run, facts in self.early.items():
+            if not facts.purged:
                 continue
             mend = Mend(finish_purge, (self.experiment, run))
             key = keys.run_state(run, facts.last)
@@ -115,8 +116,10 @@ class Live:
         marked: dict[str, int] = {}
         for run, version in self.parts.markers:
             marked[run] = max(version, marked.get(run, 0))
-        for facts in self.runs.of(self.experiment):
-            if facts.last <= max(versions.get(facts.run, 0), marked.get(facts.run, 0)):
+        for facts in self.early.values():
+            if facts.purged or facts.last <= max(
+                versions.get(facts.run, 0), marked.get(facts.run, 0)
+            ):
                 continue
             again = self.runs.again(facts.run)
             if again.purged or not again.last:
@@ -150,7 +153,9 @@ class Live:
         }
         found |= {run: "points in tables" for run, _ in self.tabled.stops}
         found |= {segment.run: "segments" for segment in self.parts.segments}
-        return {run: what for run, what in found.items() if not self.runs.get(run).last}
+        facts = {run: self.runs.get(run) for run in found}
+        # Of properties without a chain was told where they were found.
+        return {r: found[r] for r in found if not facts[r].last and not facts[r].others}
 
     def _is_gone(self, run: str) -> bool:
         return not self.runs.again(run).last

@@ -69,6 +69,7 @@ class Runs:
         self._store = store
         self._checked = checked
         self._facts: dict[str, Facts] = {}
+        self._members: dict[str, dict[str, None]] = {}
 
     def look(self, listed: Listed) -> Iterator[Finding]:
         """Look at all runs that were listed, many at once, and yield what is wrong with them."""
@@ -76,7 +77,7 @@ class Runs:
         answers = together(self._store, lambda run: _look(self._store, run, listed[run]), runs)
         for run, answer in zip(runs, answers, strict=True):
             facts, findings = answer()
-            self._facts[run] = facts
+            self._keep(facts)
             there = facts.last > 0 and not facts.purged
             self._checked.add(objects=len(listed[run]), runs=int(there))
             yield from findings
@@ -87,18 +88,26 @@ class Runs:
 
     def again(self, run: str) -> Facts:
         """Return the facts of a run as they are now."""
-        self._facts[run] = _look(self._store, run, _list(self._store, run)).facts
-        return self._facts[run]
+        facts = _look(self._store, run, _list(self._store, run)).facts
+        self._keep(facts)
+        return facts
+
+    def _keep(self, facts: Facts) -> None:
+        self._facts[facts.run] = facts
+        if facts.experiment:
+            self._members.setdefault(facts.experiment, {})[facts.run] = None
+
+    def seen(self, experiment: str) -> dict[str, Facts]:
+        """Return the runs of an experiment that were looked at until now, purged ones, too."""
+        return {run: self._facts[run] for run in self._members.get(experiment, ())}
 
     def of(self, experiment: str) -> list[Facts]:
-        """Return the runs of an experiment, without those that were purged."""
-        every = self._facts.values()
-        return [facts for facts in every if facts.experiment == experiment and not facts.purged]
+        """Return the same without those that were purged."""
+        return [facts for facts in self.seen(experiment).values() if not facts.purged]
 
     def experiments(self) -> set[str]:
         """Return the names of the experiments that runs say they are of."""
-        named = {facts.experiment for facts in self._facts.values() if not facts.purged}
-        return {name for name in named if name}
+        return {name for name in self._members if self.of(name)}
 
     def families(self, experiment: str) -> Iterator[Finding]:
         """Yield what is wrong with parents and roots in an experiment."""

@@ -17,7 +17,7 @@ from objrun.tables.verify.experiments import list_parts, look_at_experiment, loo
 from objrun.tables.verify.findings import Checked, Finding, unreadable
 from objrun.tables.verify.live import Live
 from objrun.tables.verify.runs import Runs, by_run
-from objrun.tables.verify.tables import look_at_tables, mended
+from objrun.tables.verify.tables import REBUILT, look_at_tables, mended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -113,6 +113,7 @@ def _listed(store: Store, names: Sequence[str]) -> list[ObjectInfo]:
 def _experiment(
     store: Store, name: str, runs: Runs, checked: Checked, newest: datetime, *, deep: bool
 ) -> Iterator[Finding]:
+    early = runs.seen(name)
     parts = list_parts(store, name)
     checked.add(known=parts.count)
     times = [newest, *(info.modified for info in parts.markers.values())]
@@ -120,9 +121,9 @@ def _experiment(
     yield from look_at_experiment(store, name, parts, runs.of(name))
     yield from runs.families(name)
     yield from look_at_numbers(store, name, parts.claims, runs)
-    live = Live(store, name, parts, tabled, runs, max(times))
+    live = Live(store, name, early, parts, tabled, runs, max(times))
     found = [*tabled.findings, *live.look(checked)]
-    if deep and tabled.checkpoint and not found:
+    if deep and tabled.checkpoint and not any(finding.repair == REBUILT for finding in found):
         found += compare_runs(store, tabled.checkpoint)
         found += compare_summaries(store, tabled.checkpoint)
     yield from mended(found, name, {facts.run for facts in runs.of(name)})
