@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -33,7 +34,7 @@ from objrun.format.states import NumberClaim, Property
 from objrun.protocol.chain import create, tombstone
 from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.protocol.live import run_scheme
-from objrun.storage import LocalStore, MemoryStore
+from objrun.storage import CountingStore, LatencyStore, LocalStore, MemoryStore
 from objrun.tables.compaction import compact
 from objrun.tables.reading import Rows, TableReader
 from objrun.tables.vacuum import vacuum
@@ -205,6 +206,19 @@ def test_a_sound_store_has_no_findings(stage: str, deep: bool) -> None:
     runs, points = (frame(made).height for frame in (all_runs, all_points))
     assert (last.objects, last.known) == (len(before), len(before))
     assert (last.runs, last.points) == (runs, points)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_it_asks_for_each_object_once_and_for_many_at_once(stage: str) -> None:
+    made = fresh(stage)
+    store = CountingStore(LatencyStore(made.store, 0))
+    assert [*verify(store)] == []
+    read = Counter(asked.key for asked in store.log if asked.verb == "get")
+    assert set(read.values()) == {1}
+    assert {*store.counts} == {"get", "list", "folders"}
+    # Of the top, of runs; of each experiment all it has, and its checkpoints.
+    assert store.counts["folders"] == 2
+    assert store.counts["list"] == 1 + 2 * len(made.store.folders(keys.EXPERIMENTS))
 
 
 def all_runs(made: Made) -> pl.DataFrame:

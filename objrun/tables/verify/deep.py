@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from objrun.errors import FormatError, NotFoundError
 from objrun.format import keys
+from objrun.format.documents import encode_run
+from objrun.format.states import RunState
 from objrun.protocol.chain import load
 from objrun.protocol.live import run_scheme
 from objrun.storage import together
 from objrun.tables.merging import merge_frames
 from objrun.tables.reading import Rows, TableReader
-from objrun.tables.run_rows import stored_frame
+from objrun.tables.run_rows import stored_frame, version_of
 from objrun.tables.summing import KEY, joined, parts_of
 from objrun.tables.verify.findings import Finding
 from objrun.tables.verify.tables import REBUILT
@@ -22,7 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from objrun.format.checkpoints import Checkpoint
+    from objrun.format.states import Version
     from objrun.storage import Store
+
+RUNS_AT_ONCE: Final = 10_000
 
 NEAR: Final = 1e-9
 """By how much a sum may differ, in parts of what was added: the order of additions is free."""
@@ -31,28 +37,61 @@ NEAR: Final = 1e-9
 def compare_runs(store: Store, checkpoint: Checkpoint) -> Iterator[Finding]:
     """Yield the rows of runs that are not what their version of the chain says."""
 
-    def read(row: dict[str, object]) -> pl.DataFrame | None:
-        run, version = str(row["run_id"]), int(str(row["version"]))
+    def read(row: Version[RunState]) -> Version[RunState] | None:
+        scheme = run_scheme(checkpoint.experiment, row.state.run_id if row.state else "")
         try:
-            found = load(store, run_scheme(checkpoint.experiment, run), version)
+            return load(store, scheme, row.version)
         except (FormatError, NotFoundError):
             # Of which others have told.
             return None
-        return stored_frame([found]) if found.state else None
 
     for file in checkpoint.of_kind("runs"):
-        for frame in TableReader(store, checkpoint.experiment, file).frames(Rows()):
-            answers = together(store, read, frame.iter_rows(named=True))
-            for place, answer in enumerate(answers):
-                expected = answer()
-                row = frame[place]
-                if expected is not None and not expected.equals(row):
-                    names = [
-                        n for n in row.columns if not row[n].equals(expected[n], null_equal=True)
-                    ]
-                    key = keys.run_state(row["run_id"][0], row["version"][0])
+        for frame in _slices(TableReader(store, checkpoint.experiment, file)):
+            rows = [version_of(row) for row in frame.iter_rows(named=True)]
+            odd = _odd_rows(frame, stored_frame(rows))
+            answers = together(store, read, rows)
+            for place, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+                names = _other_fields(row, answer())
+                names += odd.get(place, [])
+                if names and row.state:
+                    key = keys.run_state(row.state.run_id, row.version)
                     told = f"the table {file.name} has another {', '.join(names)}"
                     yield Finding("wrong_run", key, told, REBUILT)
+
+
+def _slices(reader: TableReader) -> Iterator[pl.DataFrame]:
+    for frame in reader.frames(Rows()):
+        yield from frame.iter_slices(RUNS_AT_ONCE)
+
+
+def _odd_rows(frame: pl.DataFrame, again: pl.DataFrame) -> dict[int, list[str]]:
+    """Return the columns that a row's other columns do not give back, by the place of the row."""
+    found: dict[int, list[str]] = {}
+    for name in frame.columns:
+        if not frame[name].equals(again[name], null_equal=True):
+            for place in (frame[name].ne_missing(again[name])).arg_true():
+                found.setdefault(place, []).append(name)
+    return found
+
+
+def _other_fields(row: Version[RunState], version: Version[RunState] | None) -> list[str]:
+    """Return the names of what a row says otherwise than its version; the order of maps is free."""
+    if version is None or version.state is None or row.state is None:
+        return []
+    expected = replace(row, written=version.written, state=version.state)
+    if encode_run(row) == encode_run(expected):
+        return []
+    ours, theirs = row.state, version.state
+    differing = [
+        one.name
+        for one in fields(RunState)
+        if _shown(getattr(ours, one.name)) != _shown(getattr(theirs, one.name))
+    ]
+    return differing or ["written"]
+
+
+def _shown(value: object) -> str:
+    return repr(sorted(value.items()) if isinstance(value, dict) else value)
 
 
 def compare_summaries(store: Store, checkpoint: Checkpoint) -> Iterator[Finding]:

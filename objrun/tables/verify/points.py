@@ -5,18 +5,20 @@ Memory holds a batch of runs, at least all points of one run.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from objrun.errors import NotFoundError, UnavailableError
+from objrun.errors import CorruptObjectError, NotFoundError, UnavailableError
+from objrun.format.segments import decode_segment
 from objrun.format.tables import COVERAGE, KEYS, METRICS
 from objrun.protocol.live import RESTARTS, Shard, list_segments
 from objrun.protocol.settle import insist
 from objrun.storage import together
-from objrun.tables.chunks import BLOCK, Source, chunk_of_segments, decoded, full_frame
+from objrun.tables.chunks import BLOCK, Decoded, Source, chunk_of_segments, full_frame
 from objrun.tables.merging import merge_frames
 from objrun.tables.reading import Rows, TableReader, chunk_of_table
 from objrun.tables.summing import joined, parts_of
@@ -134,10 +136,12 @@ class Points:
     def _live(self, listed: Mapping[str, Mapping[SegmentKey, str]]) -> Iterator[pl.DataFrame]:
         """Yield the rows of all segments of some runs; a damaged one is left out."""
         answers = together(self.store, self._shards, listed.items())
-        sources = [Source(self.roots[s.segment.run], s) for read in answers for s in read()]
-        for one in decoded(sources, lambda _damaged: None):
-            frame = full_frame(chunk_of_segments([one]))
-            yield frame.with_columns(pl.lit(LIVE, pl.Int32).alias("origin"))
+        for shard in (shard for read in answers for shard in read()):
+            source = Source(self.roots[shard.segment.run], shard)
+            with suppress(CorruptObjectError):
+                rows = Decoded(source, decode_segment(shard.key, shard.data))
+                frame = full_frame(chunk_of_segments([rows]))
+                yield frame.with_columns(pl.lit(LIVE, pl.Int32).alias("origin"))
 
     def _shards(self, listed: tuple[str, Mapping[SegmentKey, str]]) -> list[Shard]:
         """Return all segments of a run; listed again where one was superseded meanwhile."""
