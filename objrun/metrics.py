@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
+    from objrun.format.checkpoints import Checkpoint
     from objrun.storage import Store
     from objrun.tables.points import Points
+    from objrun.tables.reading import Rows
 
 MANY: Final = 65_536
 """Points of a batch from which on it is flushed without waiting."""
@@ -204,8 +206,8 @@ class RunMetrics:
         """
         from objrun.query.reading_order import in_reading_order
 
-        runs = [self._address.run, *(self._descendants(None) if recursive else ())]
-        return in_reading_order(self._points(runs).chunk).frame.lazy()
+        points = self._tree_points(None) if recursive else self._own_points()
+        return in_reading_order(points.chunk).frame.lazy()
 
     def get_metrics(
         self,
@@ -227,25 +229,42 @@ class RunMetrics:
         """
         from objrun.query.values import metric_values
 
-        runs = [self._address.run, *(self._descendants(run_type) if recursive else ())]
-        values = metric_values(self._points(runs, name))
-        return values if recursive else values.get(self._address.run, {})
+        if recursive:
+            return metric_values(self._tree_points(run_type, name))
+        return metric_values(self._own_points(name)).get(self._address.run, {})
 
-    def _points(self, runs: list[str], name: str | None = None) -> Points:
-        """Return the points of these runs of one root run, of all metrics or of one."""
+    def _own_points(self, name: str | None = None) -> Points:
+        """Return the points of this run, of all metrics or of one."""
         from objrun.query.metrics import refuse
         from objrun.tables.points import read_points
-        from objrun.tables.reading import of_root
 
         self.flush()
-        experiment, run_id, root = self._address
-        names = None if name is None else frozenset([name])
-        rows = replace(of_root(root), runs=frozenset(runs), names=names)
-        alone = run_id if runs == [run_id] else None
-        return read_points(self._querying(), experiment, rows, refuse, run=alone)
+        store, (experiment, run, _) = self._querying(), self._address
+        return read_points(store, experiment, self._rows([run], name), refuse, run=run)
 
-    def _descendants(self, run_type: str | None) -> list[str]:
-        """Return the ids of all descendants of a type; `Run` knows them."""
+    def _tree_points(self, run_type: str | None, name: str | None = None) -> Points:
+        """Return the points of this run and of its descendants of a type."""
+        from objrun.protocol.live import list_segments
+        from objrun.query.metrics import refuse
+        from objrun.tables.points import Moment, read_points
+
+        self.flush()
+        store, (experiment, run, _) = self._querying(), self._address
+        # Before the checkpoints, so that these are listed once for runs and points.
+        segments = list_segments(store, experiment)
+        below, checkpoint = self._descendants(run_type)
+        rows = self._rows([run, *below], name)
+        moment = Moment(segments, checkpoint)
+        return read_points(store, experiment, rows, refuse, moment=moment)
+
+    def _rows(self, runs: list[str], name: str | None) -> Rows:
+        from objrun.tables.reading import of_root
+
+        names = None if name is None else frozenset([name])
+        return replace(of_root(self._address.root), runs=frozenset(runs), names=names)
+
+    def _descendants(self, run_type: str | None) -> tuple[list[str], Checkpoint | None]:
+        """Return the ids of descendants, and the checkpoint that says so; `Run` knows them."""
         raise NotImplementedError
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from objrun.experiment import Experiment
+    from objrun.format.checkpoints import Checkpoint
     from objrun.format.states import RunState, Version
     from objrun.query.filters import Filter
     from objrun.run_list import RunList
@@ -175,12 +176,13 @@ class Run(RunLife):
             return list_descendants(self._experiment, self._chain.state, passes, where)
         return list_runs(self._experiment, (pl.col("parent_run_id") == self.id) & passes, where)
 
-    def _descendants(self, run_type: str | None) -> builtins.list[str]:
+    def _descendants(self, run_type: str | None) -> tuple[builtins.list[str], Checkpoint | None]:
         from objrun.query.filters import run_filter
         from objrun.run_list import descendant_rows
 
         rows = descendant_rows(self._experiment, self._chain.state)
-        return rows.filter(run_filter(type=run_type))["run_id"].to_list()
+        ids = rows.filter(run_filter(type=run_type))["run_id"].to_list()
+        return ids, self._experiment.workspace.known_runs(self._experiment.name).checkpoint
 
     @classmethod
     def add_type_provider(cls, runtype: str, run_factory: Factory) -> None:

@@ -75,19 +75,21 @@ def read_points(
     on_damage: OnDamage,
     *,
     run: str | None = None,
+    moment: Moment | None = None,
 ) -> Points:
     """Return the points that `rows` asks for, sorted as a metrics table.
 
-    Of one `run` only its own segments are listed. A damaged object is handed to `on_damage`, which
-    raises it or leaves it out. One LIST of segments, one of checkpoints; of each table that can
-    have such points its footer and a range or two; the segments that are not in tables.
+    Of one `run` only its own segments are listed; `moment` is what was listed just now, and need
+    not be listed again. A damaged object is handed to `on_damage`, which raises it or leaves it
+    out. One LIST of segments, one of checkpoints; of each table that can have such points its
+    footer and a range or two; the segments that are not in tables.
     """
 
     def read_tables(checkpoint: Checkpoint | None) -> tuple[list[TableFile], list[list[Chunk]]]:
         files = files_of(checkpoint, "metrics", rows)
         return files, table_chunks(store, experiment, files, rows, on_damage)
 
-    tail, (files, tables) = read_tail(store, experiment, rows, run, read_tables)
+    tail, (files, tables) = read_tail(store, experiment, rows, run, read_tables, moment)
     live = live_chunk(tail, rows, on_damage)
     merged = merge_chunks([*tables, [live]]) if tables else [live]
     return Points(concat([EMPTY, *merged]), experiment, tail.shards, files)

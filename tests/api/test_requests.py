@@ -194,7 +194,7 @@ def test_metrics_of_a_tree_leave_other_runs_alone(place: Place) -> None:
         asked for asked in place.counting.log if asked.verb == "get" and "/shards/" in asked.key
     ]
     assert len(segments) == 2
-    assert costs == {"GET": 2, "LIST": 4}
+    assert costs == {"GET": 2, "LIST": 3}
 
 
 def test_nobody_asks_while_nothing_happens(place: Place) -> None:
