@@ -6,17 +6,17 @@ stretch (a *block*), and everything else once a point.
 
 from __future__ import annotations
 
-from array import array
+from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from objrun.errors import CorruptObjectError
-from objrun.format.segments import DECODED, decode_segment
+from objrun.format.segments import DECODED, SCHEMA, decode_segment
 from objrun.format.tables import METRICS
 from objrun.format.values import KINDS, TYPES
 
@@ -146,73 +146,84 @@ def chunk_of_segments(segments: Sequence[Decoded]) -> Chunk:
     if not segments:
         return EMPTY
     tables = [table for _, table in segments]
-    kept = [source for source, _ in segments]
-    table = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
-    lengths = [piece.num_rows for piece in tables]
-    names = table.column("name").combine_chunks()
-    words: list[str] = names.dictionary.to_pylist()
-    order = sorted(range(len(words)), key=words.__getitem__)
-    ranks = array("I", bytes(4 * len(words)))
-    for position, place in enumerate(order):
-        ranks[place] = position
-    rank = _series(ranks).gather(pl.Series(names.indices))
-    writers = [*dict.fromkeys((source.root, *source.shard.segment[1:3]) for source in kept)]
-    runs = [*dict.fromkeys(writer[:2] for writer in writers)]
-    run_places = {run: place for place, run in enumerate(runs)}
-    writer_places = {writer: place for place, writer in enumerate(writers)}
-    of_writer = [writer_places[s.root, *s.shard.segment[1:3]] for s in kept]
-    writer = _repeated(of_writer, lengths)
-    of_run = _series(array("I", (run_places[writer[:2]] for writer in writers)))
-    rows = _rows(table, kept, lengths)
-    key = of_run.gather(writer).cast(pl.UInt64) * len(words) + rank
+    table = pa.concat_tables(tables, promote_options="default")
+    table = table.unify_dictionaries().combine_chunks()
+    ends = pl.Series([piece.num_rows for piece in tables], dtype=pl.Int64).cum_sum()
+    words, rank = _ranked(table.column("name"))
+    writers, of_segment = _numbered((s.root, *s.shard.segment[1:3]) for s, _ in segments)
+    _runs, of_writer = _numbered(writer[:2] for writer in writers)
+    # What decides is the same for a stretch of one metric's points in a segment.
+    stretches = _stretches(rank, ends, [s.shard for s, _ in segments])
+    writer = of_segment.gather(stretches["segment"])
+    rows = _rows(table)
+    key = of_writer.gather(writer).cast(pl.UInt64) * len(words) + stretches["rank"]
     if not key.is_sorted():
         # Unique keys, so that points stay by writer and offset whatever the sort does.
-        count = rows.height
-        places = (key * count + pl.int_range(count, dtype=pl.UInt64, eager=True)).sort() % count
-        rows, rank, writer = rows[places], rank.gather(places), writer.gather(places)
-    stretches = (writer.cast(pl.UInt64) * len(words) + rank).rle().struct.unnest()
-    whose = stretches["value"] // len(words)
-    which = stretches["value"] % len(words)
-    columns = zip(*writers, strict=True)
-    texts = [
-        pl.Series(n, c).gather(whose)
-        for n, c in zip(("root_run_id", "run_id", "writer"), columns, strict=True)
-    ]
-    name = pl.Series("name", [words[place] for place in order]).gather(which)
-    blocks = pl.DataFrame([texts[0], texts[1], name, texts[2], stretches["len"].alias("length")])
-    return Chunk(blocks, rows)
+        count = len(key)
+        order = (key * count + pl.int_range(count, dtype=pl.UInt64, eager=True)).sort() % count
+        stretches, writer = stretches[order], writer.gather(order)
+        rows = rows[_ranges(stretches, "start")]
+    whose = pl.DataFrame(writers, ("root_run_id", "run_id", "writer"), orient="row")[writer]
+    name = words.gather(stretches["rank"]).alias("name")
+    length = stretches["length"].cast(pl.UInt32)
+    blocks = whose.with_columns(name, length).select(*BLOCK, "length")
+    return Chunk(_joined(blocks), rows.insert_column(0, _ranges(stretches, "offset")))
 
 
-def _rows(table: pa.Table, sources: Sequence[Source], lengths: Sequence[int]) -> pl.DataFrame:
-    starts = (s.shard.segment.start + s.shard.skip for s in sources)
-    columns = [
-        pl.concat(
-            [
-                pl.int_range(start, start + length, dtype=pl.Int64, eager=True)
-                for start, length in zip(starts, lengths, strict=True)
-            ]
-        ).alias("offset")
-    ]
-    for name in ROW[1:]:
-        column = table.column(name) if name in table.column_names else None
-        if column is not None and column.null_count < len(column):
-            columns.append(pl.Series(name, column.cast(_PLAIN.get(name, column.type)), ROWS[name]))
-    return pl.DataFrame(columns)
+def _ranked(names: pa.ChunkedArray) -> tuple[pl.Series, pl.Series]:
+    """Return the names in order, and for each row the place of its own among them."""
+    whole = names.chunk(0)
+    words = pl.Series(whole.dictionary, dtype=pl.String)
+    ordered = words.arg_sort()
+    ranks = ordered.arg_sort().gather(pl.Series(whole.indices))
+    return words.gather(ordered), ranks
 
 
-_PLAIN: Final = {"kind": pa.string(), "type": pa.string()}
+_Item = TypeVar("_Item", bound=Hashable)
 
 
-def _series(items: array[int]) -> pl.Series:
-    column = pa.Array.from_buffers(pa.uint32(), len(items), [None, pa.py_buffer(items)])
-    return pl.Series(column)
+def _numbered(items: Iterable[_Item]) -> tuple[list[_Item], pl.Series]:
+    """Return different items in the order of their first, and of each its place among them."""
+    listed = [*items]
+    different = [*dict.fromkeys(listed)]
+    places = {item: place for place, item in enumerate(different)}
+    return different, pl.Series([places[item] for item in listed], dtype=pl.UInt32)
 
 
-def _repeated(items: Iterable[int], lengths: Iterable[int]) -> pl.Series:
-    out = array("I")
-    for item, length in zip(items, lengths, strict=True):
-        out += array("I", [item]) * length
-    return _series(out)
+def _stretches(rank: pl.Series, ends: pl.Series, shards: Sequence[Shard]) -> pl.DataFrame:
+    """Return `start`, `length`, `rank`, `segment` and `offset` of stretches of one name."""
+    begins = (rank != rank.shift()).fill_null(value=True)
+    begins.scatter(ends[:-1], values=True)
+    start = begins.arg_true().cast(pl.Int64)
+    segment = ends.search_sorted(start, side="right")
+    first = pl.Series([s.segment.start + s.skip for s in shards], dtype=pl.Int64)
+    ahead = first - ends.shift(1, fill_value=0)
+    return pl.DataFrame(
+        {
+            "start": start,
+            "length": start.shift(-1, fill_value=len(rank)) - start,
+            "rank": rank.gather(start),
+            "segment": segment,
+            "offset": start + ahead.gather(segment),
+        }
+    )
+
+
+def _ranges(stretches: pl.DataFrame, first: str) -> pl.Series:
+    """Return a number for each row of stretches: it rises by one from `first` on."""
+    stop = pl.col(first) + pl.col("length")
+    return stretches.select(pl.int_ranges(first, stop).explode().alias(first)).to_series()
+
+
+def _rows(table: pa.Table) -> pl.DataFrame:
+    """Return the columns ROW, but for the offset, that are not all null."""
+    return pl.DataFrame(
+        [
+            pl.Series(name, column.cast(SCHEMA.field(name).type), ROWS[name])
+            for name, column in zip(table.column_names, table.columns, strict=True)
+            if name in ROW and column.null_count < len(column)
+        ]
+    )
 
 
 def decoded(
@@ -245,10 +256,13 @@ def _all_at_once(sources: Sequence[Source]) -> list[pa.Table]:
     shards = [source.shard for source in sources]
     if sum(len(shard.data) for shard in shards) > MUCH:
         # Arrow works without the lock of the interpreter.
-        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-            tables = [*pool.map(_quickly, shards)]
+        count = pl.thread_pool_size()
+        each = -(-len(shards) // count)
+        parts = [shards[start : start + each] for start in range(0, len(shards), each)]
+        with ThreadPoolExecutor(count) as pool:
+            tables = [table for part in pool.map(_each_quickly, parts) for table in part]
     else:
-        tables = [*map(_quickly, shards)]
+        tables = _each_quickly(shards)
     table = pa.concat_tables(tables, promote_options="default")
     table.validate(full=True)
     for name, known in (("kind", KINDS), ("type", TYPES)):
@@ -262,8 +276,14 @@ def _all_at_once(sources: Sequence[Source]) -> list[pa.Table]:
     return tables
 
 
+def _each_quickly(shards: Sequence[Shard]) -> list[pa.Table]:
+    return [*map(_quickly, shards)]
+
+
 def _quickly(shard: Shard) -> pa.Table:
-    file = pq.ParquetFile(pa.BufferReader(shard.data), read_dictionary=["name"])
+    # Of bytes in memory nothing is to be fetched ahead, for which Arrow would use its threads.
+    source = pa.BufferReader(shard.data)
+    file = pq.ParquetFile(source, read_dictionary=["name"], pre_buffer=False)
     table = file.read(use_threads=False)
     if table.num_rows != shard.segment.stop - shard.segment.start:
         raise ValueError(shard.key)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 
 from objrun.errors import CorruptObjectError
 from objrun.format.keys import SegmentKey, parse_segment, segment
-from objrun.format.segments import encode_segment
+from objrun.format.segments import SCHEMA, encode_segment
 from objrun.protocol.live import Shard
 from objrun.query.reading_order import in_reading_order
 from objrun.query.values import metric_values
@@ -91,6 +92,53 @@ def test_any_damage_is_an_error_and_no_crash(plain: bool) -> None:
     reader.start()
     reader.join()
     assert reader.exitcode == 0
+
+
+def read_between(*, plain: bool) -> None:
+    """Read every damaged segment together with a sound one on either side, which must not move."""
+    whole = sound(plain=plain)
+    expected = full_frame(points_of([Shard(segment(*KEY), KEY, 0, whole)]).chunk).drop("writer")
+    keys = [KEY._replace(writer=f"00000000000000a{place}") for place in range(3)]
+    for data in damaged(whole):
+        shards = [
+            Shard(segment(*key), key, 0, each)
+            for key, each in zip(keys, (whole, data, whole), strict=True)
+        ]
+        frame = full_frame(points_of(shards, lambda _error: None).chunk)
+        for key in (keys[0], keys[2]):
+            assert frame.filter(pl.col("writer") == key.writer).drop("writer").equals(expected)
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_damage_does_not_touch_what_is_read_beside_it(plain: bool) -> None:
+    """In a process of its own, as above."""
+    reader = get_context("spawn").Process(target=read_between, kwargs={"plain": plain})
+    reader.start()
+    reader.join()
+    assert reader.exitcode == 0
+
+
+def test_segments_of_any_columns_read_together_are_as_read_one_by_one() -> None:
+    tables: list[dict[str, list[Any]]] = [
+        {"name": ["x", "y"], "step": [1, None], "value": [0.5, 1.5]},
+        {"name": ["x", "y"], "value": [2.5, 3.5]},
+        {"name": ["y"], "step": [7], "value": [4.5]},
+        {"name": ["z", "y"], "step": [1, 2], "kind": ["list", None], "type": ["json", None],
+         "value": [None, 5.5], "data": ["[1]", None]},
+        {"name": ["x", "y"], "step": [8, 9], "value": [6.5, 7.5]},
+    ]  # fmt: skip
+    shards = []
+    for place, columns in enumerate(tables):
+        rows = len(columns["name"])
+        key = SegmentKey("e", f"r{place % 2}", "00ff", 10 * place, 10 * place + rows)
+        types = {field.name: field.type for field in SCHEMA}
+        arrays = {name: pa.array(cells, types[name]) for name, cells in columns.items()}
+        arrays["time"] = pa.array(range(rows), types["time"])
+        shards.append(Shard(segment(*key), key, 0, encode_segment(pa.table(arrays))))
+    shards.sort(key=lambda shard: shard.segment)
+    alone = pl.concat([full_frame(points_of([shard]).chunk) for shard in shards])
+    together = full_frame(points_of(shards).chunk)
+    assert together.equals(alone.sort("run_id", "name", "writer", "offset"))
 
 
 def test_one_of_many_that_several_threads_read() -> None:
