@@ -128,3 +128,26 @@ def test_tables_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     counts = found(Slow(store))[0]
     assert counts == truth.points
+
+
+def test_a_reader_ends_though_somebody_always_flushes() -> None:
+    """Of many writers one has superseded a segment whenever all were listed."""
+    store, truth = fresh(), Truth()
+    for run in range(30):
+        start_run(store, truth, f"r{run:02}")
+        flush(store, truth, (f"r{run:02}", "00"), 0, 1)
+    flushed = 0
+
+    class Busy(Around):
+        def _ask(self, verb: str, key: str, call: Callable[[], Any]) -> Any:
+            nonlocal flushed
+            answer = call()
+            if verb == "list" and "/shards/" in key:
+                writer = f"r{flushed % 30:02}", "00"
+                flush(store, truth, writer, 0, truth.points[writer] + 1)
+                flushed += 1
+            return answer
+
+    least = truth.copy()
+    check(Busy(store), least, truth)
+    assert flushed < 5
