@@ -16,7 +16,8 @@ from rich.console import Console
 from objrun import clock
 from objrun.cli.layout import GAP, Column, fit, make_table
 from objrun.cli.sparkline import BLOCKS, DOWN, NAN, PLAIN, UP, sparkline
-from objrun.cli.where import in_utc, parse_where, quote_names
+from objrun.cli.where import in_utc, parse_where
+from objrun.query.quoting import quote_names
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 ANY = st.floats()
