@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from objrun import clock
@@ -39,7 +40,18 @@ _WORDS: Final = (
     "status", "lifecycle", "family", "error_code",
 )  # fmt: skip
 _RISING: Final = ("offset", "step", "time", "number", "version", "first_offset", "stop")
-_SEARCHED: Final = (*BLOCK, "step", "time", "number", "status", "started", "created", "version")
+_SEARCHED: Final = (
+    "root_run_id",
+    "run_id",
+    "name",
+    "step",
+    "time",
+    "number",
+    "status",
+    "started",
+    "created",
+    "version",
+)
 
 
 @dataclass(frozen=True)
@@ -247,7 +259,14 @@ class _Steps:
 def _schema(step: pa.DataType) -> pa.Schema:
     words = pa.dictionary(pa.int32(), pa.string())
     types = {"step": step, **dict.fromkeys(BLOCK, words)}
-    return pa.schema((f.name, types.get(f.name, f.type)) for f in SCHEMAS["metrics"])
+    return pa.schema(
+        pa.field(field.name, types.get(field.name, field.type), field.name not in _NEVER_NULL)
+        for field in SCHEMAS["metrics"]
+    )
+
+
+_NEVER_NULL: Final = (*BLOCK, "offset", "time")
+"""Columns of points that no null can be in: what says so for each row takes long to write."""
 
 
 def _is_wide(rows: pl.DataFrame) -> bool:
@@ -263,9 +282,8 @@ def _table(group: Chunk, schema: pa.Schema) -> pa.Table:
     for field in schema:
         if field.name in BLOCK:
             words = group.blocks[field.name].to_arrow().cast(pa.string()).dictionary_encode()
-            columns.append(
-                pa.DictionaryArray.from_arrays(words.indices.take(places), words.dictionary)
-            )
+            indices = pc.take(words.indices, places, boundscheck=False)
+            columns.append(pa.DictionaryArray.from_arrays(indices, words.dictionary, safe=False))
         elif field.name in group.rows.columns:
             columns.append(group.rows[field.name].to_arrow().cast(field.type))
         else:
