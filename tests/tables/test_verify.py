@@ -434,6 +434,12 @@ DAMAGES: dict[str, tuple[str, str, Callable[[Made], str], bool]] = {
     "property differs": ("live", "property_differs", other_property, False),
     "hole": ("live", "hole", lose("runs/r1/state/00000002.json"), True),
     "hole at first": ("vacuumed", "hole", lose("runs/r1/state/00000001.json"), True),
+    "version lost that is in tables": (
+        "tailed",
+        "hole",
+        lose("runs/late/state/00000001.json"),
+        True,
+    ),
     "last lost, in tables": ("vacuumed", "lost_version", lose(LAST), True),
     "contradiction": ("live", "inconsistent", contradict, False),
     "unmarked": ("vacuumed", "unmarked", unmark, True),

@@ -109,10 +109,10 @@ def refill(store: Store, scheme: Scheme[S], told: Version[S] | None = None) -> N
     there = sorted(n for info in listed if (n := parse_version(info.key)))
     known = {version.version: version for version in _readable(store, scheme, there)}
     grave = max((n for n, version in known.items() if version.purged), default=0)
-    if told is not None:
+    if told is not None and told.version > grave:
         known.setdefault(told.version, told)
     missing = {*range(grave + 1, max([*there, *known], default=0) + 1)} - {*there}
-    if not known or len(missing) > MOST_FILLED or (told and grave):
+    if not known or len(missing) > MOST_FILLED:
         return
     for number in sorted(missing):
         source = known.get(number) or _neighbour(known, number)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from objrun.format.checkpoints import Checkpoint
     from objrun.format.states import Version
     from objrun.storage import Store
+    from objrun.tables.verify.runs import Runs
 
 RUNS_AT_ONCE: Final = 10_000
 
@@ -34,11 +35,14 @@ NEAR: Final = 1e-9
 """By how much a sum may differ, in parts of what was added: the order of additions is free."""
 
 
-def compare_runs(store: Store, checkpoint: Checkpoint) -> Iterator[Finding]:
+def compare_runs(store: Store, checkpoint: Checkpoint, runs: Runs) -> Iterator[Finding]:
     """Yield the rows of runs that are not what their version of the chain says."""
 
     def read(row: Version[RunState]) -> Version[RunState] | None:
-        scheme = run_scheme(checkpoint.experiment, row.state.run_id if row.state else "")
+        run = row.state.run_id if row.state else ""
+        scheme = run_scheme(checkpoint.experiment, run)
+        if runs.get(run).experiment is None:
+            return None
         try:
             return load(store, scheme, row.version)
         except (FormatError, NotFoundError):

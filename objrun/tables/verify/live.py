@@ -17,8 +17,6 @@ from objrun.protocol.purge import list_markers, plan_runs, purge_runs
 from objrun.protocol.settle import insist
 from objrun.storage import together
 from objrun.tables.compaction import compact
-from objrun.tables.run_rows import version_of
-from objrun.tables.runs import list_runs
 from objrun.tables.vacuum import DEAD
 from objrun.tables.verify.findings import Finding, Mend, unreadable
 from objrun.tables.verify.runs import MISSING, refill_run
@@ -83,7 +81,7 @@ class Live:
             if facts.last < version:
                 told = f"tables have version {version} of the run, its chain ends at {facts.last}"
                 repair = "it is made again as tables have it; what it recorded of history is gone"
-                mend = Mend(restore, (self.experiment, run))
+                mend = Mend(refill_run, (self.experiment, run))
                 code = "lost_version" if facts.last else "missing_run"
                 yield Finding(code, key, told, repair, mend)
             elif facts.experiment and (facts.experiment, facts.root) != (
@@ -212,13 +210,6 @@ def _damage(store: Store, key: str) -> CorruptObjectError | None:
 def put_marker(store: Store, key: str) -> None:
     """Put a marker again."""
     insist(lambda: store.put(key, b""))
-
-
-def restore(store: Store, experiment: str, run: str) -> None:
-    """Make the version of a run again that tables have and its chain has not."""
-    rows = list_runs(store, experiment, {}).rows.filter(run_id=run)
-    for row in rows.iter_rows(named=True):
-        refill_run(store, run, version_of(row))
 
 
 def finish_purge(store: Store, experiment: str, run: str) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
+from objrun.format.tables import METRICS
 from objrun.tables.reading import Rows
 from objrun.tables.verify.salvage import old_tables, salvaged
 
@@ -83,7 +84,9 @@ def _batches(
 
 
 def _offsets(tables: Sequence[OldTable], rows: Rows) -> dict[tuple[str, str], pl.Series]:
-    frames = [*salvaged(tables, rows, ["root_run_id", "run_id", "writer", "offset"])]
+    # All columns, since a row of which only some can be read is none.
+    whole = salvaged(tables, rows, METRICS.names)
+    frames = [frame.select("run_id", "writer", "offset") for frame in whole]
     if not frames:
         return {}
     parts = pl.concat(frames).partition_by("run_id", "writer", as_dict=True)

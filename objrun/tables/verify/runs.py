@@ -17,6 +17,8 @@ from objrun.protocol.live import RESTARTS, run_scheme
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import AddProperties
 from objrun.storage import together
+from objrun.tables.run_rows import STORED, version_of
+from objrun.tables.runs import list_runs
 from objrun.tables.verify.chains import FILLED, hole, look_at_chain, refill
 from objrun.tables.verify.findings import Finding, Mend, unreadable
 
@@ -34,7 +36,7 @@ MISSING: Final = "its chain was lost, or the copy that brings it has not come to
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the chain of a run says of it; None where no version can be read.
+    """What the chain of a run says of it; None where no version can be read, or they contradict.
 
     `last` is the number of its last version, 0 where there is none; `others`: whether more than its
     versions is there.
@@ -173,13 +175,20 @@ def _look_once(store: Store, run: str, listed: list[ObjectInfo]) -> Seen:
             findings.append(unknown(info.key))
     look = look_at_chain(store, scheme, _identity, versions)
     findings += look.findings
-    mend = Mend(refill_run, (run,))
+    last = look.known.state if look.known else None
+    mend = Mend(refill_run, (last.experiment, run)) if last else None
     for stretch in look.missing:
         found = hole(scheme, stretch)
-        repair = FILLED if look.known and look.known.state else None
-        findings.append(Finding("hole", found.key, found.message, repair, mend if repair else None))
+        repair = FILLED if last else None
+        findings.append(Finding("hole", found.key, found.message, repair, mend))
     others = len(listed) > len(versions)
-    facts = _facts(run, max(versions, default=0), look.known, others=others or len(versions) > 1)
+    facts = _facts(
+        run,
+        max(versions, default=0),
+        look.known,
+        others=others or len(versions) > 1,
+        contradicted=any(finding.code == "inconsistent" for finding in look.findings),
+    )
     if not facts.purged:
         state = look.last.state if look.last else None
         findings += _properties(store, properties, state)
@@ -201,11 +210,13 @@ def _identity(state: RunState) -> tuple[object, ...]:
     return (state.run_id, state.experiment, state.number, *parents, *fixed)
 
 
-def _facts(run: str, last: int, version: Version[RunState] | None, *, others: bool) -> Facts:
-    if version is None:
-        return Facts(run, last, others=others)
-    if version.state is None:
+def _facts(
+    run: str, last: int, version: Version[RunState] | None, *, others: bool, contradicted: bool
+) -> Facts:
+    if version is not None and version.state is None:
         return Facts(run, last, bool(version.purged), version.experiment, others=others)
+    if version is None or version.state is None or contradicted:
+        return Facts(run, last, others=others)
     state = version.state
     return Facts(
         run,
@@ -218,9 +229,17 @@ def _facts(run: str, last: int, version: Version[RunState] | None, *, others: bo
     )
 
 
-def refill_run(store: Store, run: str, told: Version[RunState] | None = None) -> None:
-    """Make the versions that a run's chain misses; those below its last need no marker."""
-    refill(store, run_scheme("", run), told)
+def refill_run(store: Store, experiment: str, run: str) -> None:
+    """Make the versions that a run's chain misses, one that tables have as these have it.
+
+    Those below the last need no marker, nor does one that is in tables.
+    """
+    try:
+        rows = list_runs(store, experiment, {}).rows.filter(run_id=run)
+    except FormatError:
+        rows = STORED.to_frame()
+    told = next((version_of(row) for row in rows.iter_rows(named=True)), None)
+    refill(store, run_scheme(experiment, run), told)
 
 
 def _properties(store: Store, names: Iterable[str], state: RunState | None) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from objrun.errors import CorruptObjectError, Problem
 from objrun.format import keys
 from objrun.format.checkpoints import TableFile
+from objrun.format.tables import KEYS
 from objrun.protocol.settle import insist
 from objrun.tables.reading import SMALL, TableReader, frame_of_table
 from objrun.tables.verify.files import DAMAGES
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from objrun.tables.reading import Rows
 
 T = TypeVar("T")
+
+NEVER_NULL: Final = {"time", "stop", "version", *KEYS["metrics"], *KEYS["coverage"]} - {"name"}
+"""Columns without which a row says nothing."""
 
 _LAST: Final = "\U0010ffff"
 
@@ -78,7 +82,8 @@ class OldTable(TableReader):
         table = self.read([group], columns)
         # What is not text would only crash where it is used.
         table.validate(full=True)
-        return frame_of_table(table).select(columns)
+        frame = frame_of_table(table).select(columns)
+        return frame.drop_nulls([name for name in columns if name in NEVER_NULL])
 
     def _tried(self, read: Callable[[], T]) -> T | None:
         try:

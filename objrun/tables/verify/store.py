@@ -124,7 +124,7 @@ def _experiment(
     live = Live(store, name, early, parts, tabled, runs, max(times))
     found = [*tabled.findings, *live.look(checked)]
     if deep and tabled.checkpoint and not any(finding.repair == REBUILT for finding in found):
-        found += compare_runs(store, tabled.checkpoint)
+        found += compare_runs(store, tabled.checkpoint, runs)
         found += compare_summaries(store, tabled.checkpoint)
     yield from mended(found, name, {facts.run for facts in runs.of(name)})
     checked.add(objects=checked.known - checked.objects)
