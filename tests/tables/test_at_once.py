@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from objrun.storage import Store
     from objrun.tables.compaction import Compacted
     from objrun.testing.servers import Server
+
+
+HOUR = timedelta(hours=1)
 
 
 class Distant(Around):
@@ -87,7 +91,8 @@ class Crowd:
 
     def clean(self) -> None:
         while not self.over.is_set():
-            vacuum(self.store, NAME, retention=NOW)
+            # Where tables stay, a reader of old ones goes on with them.
+            vacuum(self.store, NAME, retention=random.choice([NOW, HOUR]))
             time.sleep(random.uniform(0, 0.05))
 
     def read(self) -> None:

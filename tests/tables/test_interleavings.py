@@ -5,6 +5,7 @@ First every way to pause one program at one request while others run; then many 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,10 @@ class Play:
     def vacuum(self, store: Store) -> None:
         vacuum(store, NAME, retention=NOW)
 
+    def tidy(self, store: Store) -> None:
+        """A vacuum that leaves tables to those who read them: they never start again."""
+        vacuum(store, NAME, retention=timedelta(hours=1))
+
     def write(self, store: Store) -> None:
         """A writer supersedes its open segment, and the run is tagged."""
         flush(store, self.acknowledged, ("m", "00"), 3, 6)
@@ -98,6 +103,7 @@ PAIRS = [
     ("write", "compact"),
     ("read", "compact"),
     ("read", "vacuum"),
+    ("read", "tidy"),
     ("read", "write"),
 ]
 
@@ -119,6 +125,12 @@ def test_one_is_paused_while_all_others_run(begin: Callable[[], Play], requests:
     pause(begin(), "compact", ("compact", "write", "compact", "vacuum", "late"), requests)
 
 
+@pytest.mark.parametrize("requests", range(12))
+@pytest.mark.parametrize("vacuum", ["vacuum", "tidy"])
+def test_a_reader_is_paused(begin: Callable[[], Play], requests: int, vacuum: str) -> None:
+    pause(begin(), "read", ("write", "compact", vacuum), requests)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("first", ["compact", "vacuum", "read", "write", "late"])
 @pytest.mark.parametrize(
@@ -127,6 +139,7 @@ def test_one_is_paused_while_all_others_run(begin: Callable[[], Play], requests:
         ("compact", "vacuum"),
         ("write", "compact", "vacuum"),
         ("write", "compact", "vacuum", "late"),
+        ("write", "compact", "tidy"),
         ("compact", "write", "compact", "vacuum"),
     ],
 )
@@ -137,7 +150,8 @@ def test_anyone_is_paused(begin: Callable[[], Play], first: str, others: tuple[s
 
 def in_any_order(play: Play, data: st.DataObject) -> None:
     extra = data.draw(st.lists(st.sampled_from(["compact", "vacuum", "read", "late"]), max_size=2))
-    programs = ["compact", "compact", "vacuum", "write", "read", *extra]
+    vacuums = data.draw(st.sampled_from(["vacuum", "tidy"]))
+    programs = ["compact", "compact", vacuums, "write", "read", *extra]
     bursts = st.tuples(st.integers(0, len(programs) - 1), st.integers(1, 12))
     order = data.draw(st.lists(bursts, min_size=5, max_size=40))
     play.run(programs, turns(*order))

@@ -11,6 +11,7 @@ import warnings
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -252,7 +253,7 @@ TINY = {
 
 
 def check(history: list[tuple[list[tuple[Any, ...]], tuple[Any, ...]]], *, tiny: bool) -> None:
-    world = World(f"memory://{clock.random_hex(8)}")
+    world = World(f"memory://{uuid4()}")
     with pytest.MonkeyPatch.context() as patch:
         for name, size in TINY.items() if tiny else ():
             patch.setattr(f"objrun.tables.{name}", size)
@@ -262,6 +263,16 @@ def check(history: list[tuple[list[tuple[Any, ...]], tuple[Any, ...]]], *, tiny:
                     warnings.simplefilter("ignore")
                     live(world, act, patch)
             keep_up(world, what, whole=bool(whole and whole[0]))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_clock_is_set_back_behind_a_compaction(which: int) -> None:
+    """Points of a writer keep their order, of a root run and of a child, in tables and live."""
+    start = [("start", 0, False), ("start", 0, True)]
+    logs = [("log", which, writer, [("m0", writer, None), ("m1", writer, 3)]) for writer in (0, 1)]
+    back = ("clock", -HOUR)
+    first, then = [*start, logs[1], logs[0], back, logs[0]], [back, *reversed(logs)]
+    check([(first, ("compact", False)), (then, ("compact", True))], tiny=False)
 
 
 @settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
