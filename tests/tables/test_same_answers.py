@@ -271,7 +271,7 @@ def test_a_clock_is_set_back_behind_a_compaction(which: int) -> None:
     start = [("start", 0, False), ("start", 0, True)]
     logs = [("log", which, writer, [("m0", writer, None), ("m1", writer, 3)]) for writer in (0, 1)]
     back = ("clock", -HOUR)
-    first, then = [*start, logs[1], logs[0], back, logs[0]], [back, *reversed(logs)]
+    first, then = [*start, logs[1], logs[0], back, logs[0]], [back, *logs]
     check([(first, ("compact", False)), (then, ("compact", True))], tiny=False)
 
 
