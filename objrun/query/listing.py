@@ -104,13 +104,13 @@ def all_runs(
     """Return the runs of many experiments as one frame, newest first; one column may be a text."""
     named = [columns] if isinstance(columns, str) else columns
     if not metric_names(named):
-        return frame_of(store, newest_first(read_runs_frame(store, known)), named)
+        return newest_first(frame_of(store, read_runs_frame(store, known), named))
     # Before the checkpoints, so that these are listed once for runs and points.
     answers = together(store, lambda name: list_segments(store, name), known)
     segments = {name: answer() for name, answer in zip(known, answers, strict=True)}
-    stored = newest_first(read_runs_frame(store, known))
+    stored = read_runs_frame(store, known)
     moments = {name: Moment(segments[name], known[name].checkpoint) for name in known}
-    return frame_of(store, stored, named, moments)
+    return newest_first(frame_of(store, stored, named, moments))
 
 
 def frame_of(

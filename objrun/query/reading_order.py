@@ -7,15 +7,12 @@ once a block, and points move only where the two orders differ.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import polars as pl
 
 from objrun.query.metrics import SCHEMA
-from objrun.tables.chunks import block_places
-
-if TYPE_CHECKING:
-    from objrun.tables.chunks import Chunk
+from objrun.tables.chunks import BLOCK, Chunk, block_places
 
 _METRIC: Final = ("run_id", "name")
 _METRICS: Final = {
@@ -49,14 +46,20 @@ def in_reading_order(chunk: Chunk) -> Ordered:
     blocks = _described(chunk)
     metrics = _metrics(blocks)
     blocks = blocks.join(metrics.drop("length"), on=_METRIC, maintain_order="left")
-    frame = _frame(chunk, blocks)
-    moved = _moved(chunk, blocks)
-    if moved is not None:
-        frame = frame[moved]
-        if frame.height < len(chunk):
-            place = blocks["metric"].gather(block_places(chunk.blocks).gather(moved))
-            lengths = place.rle().struct.unnest().select(metric="value", length="len")
-            metrics = metrics.drop("length").join(lengths, on="metric", maintain_order="left")
+    if _is_simple(chunk, blocks):
+        if not blocks["metric"].is_sorted():
+            # Blocks as they are, in another order.
+            blocks = blocks.sort("metric")
+            stop = pl.col("start") + pl.col("length")
+            moved = blocks.select(pl.int_ranges("start", stop).explode()).to_series()
+            chunk = Chunk(blocks.select(*BLOCK, "length"), chunk.rows[moved])
+        return Ordered(_frame(chunk), metrics.select(*_METRICS))
+    moved = _sorted(chunk, blocks)
+    frame = _frame(chunk)[moved]
+    if frame.height < len(chunk):
+        place = blocks["metric"].gather(block_places(chunk.blocks).gather(moved))
+        lengths = place.rle().struct.unnest().select(metric="value", length="len")
+        metrics = metrics.drop("length").join(lengths, on="metric", maintain_order="left")
     return Ordered(frame, metrics.select(*_METRICS))
 
 
@@ -67,7 +70,7 @@ def _described(chunk: Chunk) -> pl.DataFrame:
     starts = stops - lengths
     rows = chunk.rows
     first = rows.select("time", "offset").select(pl.all().gather(starts))
-    described = chunk.blocks.select(*_METRIC, "writer").with_columns(
+    described = chunk.blocks.select(BLOCK).with_columns(
         starts.alias("start"),
         lengths.alias("length"),
         first["time"].alias("first_time"),
@@ -101,17 +104,12 @@ def _metrics(blocks: pl.DataFrame) -> pl.DataFrame:
     return metrics.with_row_index("metric")
 
 
-def _moved(chunk: Chunk, blocks: pl.DataFrame) -> pl.Series | None:
-    """Return the places of the rows in reading order; None where they stand in it."""
-    one_family = "kind" not in chunk.rows.columns or _of_one_family(chunk, blocks)
-    simple = pl.col("one_writer") & (pl.col("rising") | ~pl.col("stepped"))
-    if one_family and blocks.select(simple.all()).item():
-        if blocks["metric"].is_sorted():
-            return None
-        ordered = blocks.sort("metric")
-        stop = pl.col("start") + pl.col("length")
-        return ordered.select(pl.int_ranges("start", stop).explode().alias("place"))["place"]
-    return _sorted(chunk, blocks)
+def _is_simple(chunk: Chunk, blocks: pl.DataFrame) -> bool:
+    """Return whether each metric is of one writer and family, and its points stand in order."""
+    if "kind" in chunk.rows.columns and not _of_one_family(chunk, blocks):
+        return False
+    in_order = pl.col("one_writer") & (pl.col("rising") | ~pl.col("stepped"))
+    return bool(blocks.select(in_order.all()).item())
 
 
 def _of_one_family(chunk: Chunk, blocks: pl.DataFrame) -> bool:
@@ -121,6 +119,7 @@ def _of_one_family(chunk: Chunk, blocks: pl.DataFrame) -> bool:
 
 
 def _sorted(chunk: Chunk, blocks: pl.DataFrame) -> pl.Series:
+    """Return the places of the rows in reading order."""
     places = block_places(chunk.blocks)
     rows = chunk.rows.select("time", "offset").with_columns(
         (chunk.rows["step"] if "step" in chunk.rows.columns else pl.lit(None, pl.Int64)).alias(
@@ -143,7 +142,8 @@ def _sorted(chunk: Chunk, blocks: pl.DataFrame) -> pl.Series:
     return rows.sort("metric", "rank", "at", "writer", "offset")["place"]
 
 
-def _frame(chunk: Chunk, blocks: pl.DataFrame) -> pl.DataFrame:
+def _frame(chunk: Chunk) -> pl.DataFrame:
+    blocks = chunk.blocks
     places = block_places(chunk.blocks)
     constant = {"kind": "scalar", "type": "float"}
     columns = []

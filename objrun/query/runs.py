@@ -52,7 +52,7 @@ NO_SUMMARIES: Final = pl.DataFrame(schema={"run_id": pl.String, "name": pl.Strin
 
 
 def newest_first(stored: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame of the columns of the table of runs by start, then by number."""
+    """Return a frame of runs by start, then by number."""
     started = pl.coalesce("started", "created")
     return stored.sort(started, "number", "run_id", descending=True)
 

@@ -29,7 +29,7 @@ FILE_BYTES: Final = 64 * 2**20
 GROUP_ROWS: Final = 32_768
 """Points of a row group of metrics, about: what must be read to see one of them."""
 
-FRAME_ROWS: Final = 65_536
+FRAME_ROWS: Final = 8_192
 """Rows of a row group of the other tables."""
 
 PAGE_BYTES: Final = 16 * 2**10
