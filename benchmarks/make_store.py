@@ -1,8 +1,8 @@
 """Make a synthetic store: `python -m benchmarks.make_store URL --runs 100000 --points 100000000`.
 
 Tables and their checkpoint are written as a compaction would write them, without what it would have
-read: of runs in tables there are no chains unless `--chains` asks for them. Live runs and segments
-are written as workers write them. Memory is bounded: a job of some millions of points at a time.
+read: of runs in tables only parents have chains, unless `--chains` asks for all. Live runs and
+segments are written as workers write them. Memory is bounded: a job of some millions of points at a time.
 """
 
 from __future__ import annotations
@@ -187,12 +187,13 @@ def make(
     if runs:
         make_tables(store, plan, runs, workers)
         changed = runs[:: max(len(runs) // live, 1)][:live] if live else []
-        if chains:
-            make_chains(store, plan, runs)
-        else:
+        parents = {made.parent for made in runs}
+        make_chains(store, plan, (made for made in runs if chains or made.run in parents))
+        if not chains:
             # What follows counts on from the last claim of the first bucket and of the last one.
             by_number = {made.number: made for made in runs}
-            for number in {min(keys.BUCKET_SIZE - 1, plan.runs), plan.runs}:
+            claimed = {made.number for made in runs if made.run in parents}
+            for number in {min(keys.BUCKET_SIZE - 1, plan.runs), plan.runs} - claimed:
                 put_claim(store, plan.experiment, number, by_number[number].run)
         make_live(store, plan, changed)
     if segments:
