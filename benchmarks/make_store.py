@@ -2,7 +2,7 @@
 
 Tables and their checkpoint are written as a compaction would write them, without what it would have
 read: of runs in tables only parents have chains, unless `--chains` asks for all. Live runs and
-segments are written as workers write them. Memory is bounded: a job of some millions of points at a time.
+segments are written as workers write them. Memory is bounded: some millions of points at a time.
 """
 
 from __future__ import annotations
