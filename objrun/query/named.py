@@ -30,13 +30,13 @@ def named_columns(stored: pl.DataFrame, part: str, keys: Sequence[str]) -> list[
     words = ["param_types"] if part == "params" else []
     row = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
     pairs = stored.select(row, part, *words).explode(part, *words)
-    cells = pairs.select("row", *words, pl.col(part).struct.field("key", "value"))
-    cells = cells.filter(pl.col("key").is_in(keys))
-    found = {key: rows for (key,), rows in cells.partition_by("key", as_dict=True).items()}
-    nowhere = cells.clear()
+    cells = pairs.select("row", *words, pl.col(part).struct.field("value"))
+    wanted = [*dict.fromkeys(keys)]
+    # Numbers are compared many times quicker than words.
+    key = pairs[part].struct.field("key").cast(pl.Enum(wanted), strict=False).to_physical()
     return [
-        _column(f"{part}.{key}", found.get(key, nowhere), stored.height)
-        for key in dict.fromkeys(keys)
+        _column(f"{part}.{name}", cells.filter(key == place), stored.height)
+        for place, name in enumerate(wanted)
     ]
 
 
@@ -54,6 +54,9 @@ def metric_columns(
 
 def _column(name: str, cells: pl.DataFrame, height: int) -> pl.Series:
     values = _typed(cells) if "param_types" in cells.columns else cells["value"]
+    if cells.height == height:
+        # A run has a key once at most: all of them have it, in their order.
+        return values.alias(name)
     places = pl.repeat(None, height, dtype=pl.UInt32, eager=True)
     places.scatter(cells["row"], pl.int_range(cells.height, dtype=pl.UInt32, eager=True))
     return values.gather(places).alias(name)
