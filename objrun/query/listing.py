@@ -18,7 +18,7 @@ from objrun.storage import together
 from objrun.tables.points import Moment, read_parts
 from objrun.tables.reading import Rows
 from objrun.tables.run_rows import STORED, last_rows, stored_frame
-from objrun.tables.runs import list_runs
+from objrun.tables.runs import FEW, list_runs
 from objrun.tables.summing import PARTS, summed
 
 if TYPE_CHECKING:
@@ -138,8 +138,11 @@ def summaries_of(
 
     Without runs nothing is read. `moments`: what was listed just now of experiments.
     """
-    runs = frozenset(stored["run_id"])
-    rows = Rows(runs=runs, names=None if names is None else frozenset(names))
+    rows = Rows(
+        runs=frozenset(stored["run_id"]),
+        names=None if names is None else frozenset(names),
+        roots=frozenset(stored["root_run_id"]) if stored.height <= FEW else None,
+    )
     experiments = sorted(stored["experiment"].unique())
     parts = [read_parts(store, each, rows, leave_out, moments.get(each)) for each in experiments]
     return summed(pl.concat([PARTS.to_frame(), *parts]))

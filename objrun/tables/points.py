@@ -104,16 +104,21 @@ def read_parts(
 ) -> pl.DataFrame:
     """Return what the points that `rows` asks for come to, as rows of summary tables, unordered.
 
-    `moment`: what was listed just now, and need not be listed again.
+    `moment`: what was listed just now, and need not be listed again. Where `rows` knows the roots
+    of its runs, not all of the tables is read.
     """
+    condition = rows.condition()
+
+    def read(file: TableFile) -> list[pl.DataFrame]:
+        if rows.roots is None:
+            return [read_frame(store, experiment, file).filter(condition)]
+        return [*TableReader(store, experiment, file).frames(rows)]
 
     def read_tables(checkpoint: Checkpoint | None) -> list[pl.DataFrame]:
-        files = files_of(checkpoint, "summary", rows)
-        read = together(store, lambda file: read_frame(store, experiment, file), files)
         frames: list[pl.DataFrame] = []
-        for answer in read:
+        for answer in together(store, read, files_of(checkpoint, "summary", rows)):
             try:
-                frames.append(answer().filter(rows.condition()))
+                frames += answer()
             except CorruptObjectError as error:
                 on_damage(error)
         return frames

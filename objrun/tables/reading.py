@@ -38,7 +38,8 @@ GAP: Final = 2**20
 class Rows:
     """Which rows of a table are wanted: of root runs `[first, stop)`, of some runs, of some names.
 
-    None stands for all. Rows of the runs `without` are not wanted.
+    None stands for all. Rows of the runs `without` are not wanted. `roots`, where they are known
+    and few, are the root runs of `runs`: where these stand follows from them.
     """
 
     first: str | None = None
@@ -46,6 +47,7 @@ class Rows:
     runs: frozenset[str] | None = None
     names: frozenset[str] | None = None
     without: frozenset[str] = frozenset()
+    roots: frozenset[str] | None = None
 
     def has_root(self, root: str) -> bool:
         """Return whether rows of a root run are wanted."""
@@ -57,7 +59,8 @@ class Rows:
 
     def _roots_meet(self, least: str, most: str) -> bool:
         below = self.stop is None or least < self.stop
-        return below and (self.first is None or self.first <= most)
+        above = self.first is None or self.first <= most
+        return below and above and _meets(self.roots)(least, most)
 
     def may_be_in_group(self, group: pq.RowGroupMetaData) -> bool:
         """Return whether a row group can hold rows that are wanted, by its statistics."""
