@@ -178,11 +178,10 @@ class Run(RunLife):
 
     def _descendants(self, run_type: str | None) -> tuple[builtins.list[str], Checkpoint | None]:
         from objrun.query.filters import run_filter
-        from objrun.run_list import descendant_rows
+        from objrun.run_list import descendants_at
 
-        rows = descendant_rows(self._experiment, self._chain.state)
-        ids = rows.filter(run_filter(type=run_type))["run_id"].to_list()
-        return ids, self._experiment.workspace.known_runs(self._experiment.name).checkpoint
+        rows, checkpoint = descendants_at(self._experiment, self._chain.state)
+        return rows.filter(run_filter(type=run_type))["run_id"].to_list(), checkpoint
 
     @classmethod
     def add_type_provider(cls, runtype: str, run_factory: Factory) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from objrun.format.checking import format_time
 from objrun.protocol.chain import Chain, resolve
 from objrun.protocol.settle import insist
-from objrun.query.listing import descendants, read_runs_frame, where_true
+from objrun.query.listing import descendants, read_runs_at, where_true
 from objrun.run import Run
 from objrun.storage import together
 from objrun.tables.run_rows import version_of
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import polars as pl
 
     from objrun.experiment import Experiment
+    from objrun.format.checkpoints import Checkpoint
     from objrun.format.states import RunState, Version
+    from objrun.query.listing import RunsAt
     from objrun.storage import Store
 
 
@@ -89,7 +91,7 @@ class RunList(Sequence[Run]):
 
 def list_runs(experiment: Experiment, passes: pl.Expr, where: pl.Expr | None) -> RunList:
     """Return the runs of an experiment that pass, newest first; none if it was never made."""
-    return _chosen(experiment, _read(experiment), passes, where)
+    return _chosen(experiment, _read(experiment).rows, passes, where)
 
 
 def list_descendants(
@@ -101,13 +103,21 @@ def list_descendants(
 
 def descendant_rows(experiment: Experiment, ancestor: RunState) -> pl.DataFrame:
     """Return the rows of the table of runs that are below `ancestor`, in no particular order."""
-    rows = _read(experiment, ancestor.root_run_id)
-    return descendants(rows, ancestor.run_id, ancestor.root_run_id)
+    return descendants_at(experiment, ancestor)[0]
 
 
-def _read(experiment: Experiment, root: str | None = None) -> pl.DataFrame:
+def descendants_at(
+    experiment: Experiment, ancestor: RunState
+) -> tuple[pl.DataFrame, Checkpoint | None]:
+    """Return the rows of the runs below `ancestor`, and the checkpoint that says so."""
+    found = _read(experiment, ancestor.root_run_id)
+    rows = descendants(found.rows, ancestor.run_id, ancestor.root_run_id)
+    return rows, found.checkpoints[experiment.name]
+
+
+def _read(experiment: Experiment, root: str | None = None) -> RunsAt:
     workspace, name = experiment.workspace, experiment.name
-    return read_runs_frame(workspace.querying(), {name: workspace.known_runs(name)}, root)
+    return read_runs_at(workspace.querying(), {name: workspace.known_runs(name)}, root)
 
 
 def _chosen(

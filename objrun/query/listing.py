@@ -6,7 +6,7 @@ import warnings
 from collections import defaultdict
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
@@ -35,14 +35,20 @@ class Known:
     """What has been read of an experiment's runs: versions and tables never change.
 
     `versions`: those that were read one by one, the last of each run, by its id. `tables`:
-    compacted tables, by name. `rows`: the runs of the last reading, also deleted ones, and
-    `checkpoint` that of their tables.
+    compacted tables, by name. `rows`: the runs of the last reading, also deleted ones. Threads may
+    share it: what one of them does not find, it reads.
     """
 
     versions: dict[str, Version[RunState]] = field(default_factory=dict)
     tables: dict[str, pl.DataFrame] = field(default_factory=dict)
     rows: pl.DataFrame = field(default_factory=STORED.to_frame)
-    checkpoint: Checkpoint | None = None
+
+
+class RunsAt(NamedTuple):
+    """Runs, as `read_runs_frame` gives them, and by experiment the checkpoint of their tables."""
+
+    rows: pl.DataFrame
+    checkpoints: dict[str, Checkpoint | None]
 
 
 def read_runs_frame(
@@ -55,6 +61,11 @@ def read_runs_frame(
     the experiments and is brought up to date. Damaged runs, and of several experiments those whose
     tables are damaged or too new, are left out with a CorruptObjectWarning each.
     """
+    return read_runs_at(store, known, root).rows
+
+
+def read_runs_at(store: Store, known: Mapping[str, Known], root: str | None = None) -> RunsAt:
+    """Return what `read_runs_frame` does, and the checkpoints that say so."""
     answers = together(store, lambda name: list_runs(store, name, known[name].tables, root), known)
     listed: dict[str, ListedRuns] = {}
     for name, answer in zip(known, answers, strict=True):
@@ -66,36 +77,40 @@ def read_runs_frame(
             warnings.warn(
                 f"experiment {name!r}: {error.message}: left out",
                 CorruptObjectWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
     asked = [
-        marked
-        for name, runs in listed.items()
-        for marked in runs.changed(name, {i: v.version for i, v in known[name].versions.items()})
+        marked for name, runs in listed.items() for marked in runs.changed(name, _seen(known[name]))
     ]
     damaged: defaultdict[str, list[str]] = defaultdict(list)
     for one, version in read_changed(store, asked):
         if isinstance(version, FormatError):
-            warnings.warn(f"{version.message}: left out", CorruptObjectWarning, stacklevel=4)
+            warnings.warn(f"{version.message}: left out", CorruptObjectWarning, stacklevel=5)
             # An earlier version must not pass for the last one.
             damaged[one.experiment].append(one.run)
         elif version is not None:
             known[one.experiment].versions[one.run] = version
     frames = [_last(known[name], runs, damaged[name]) for name, runs in listed.items()]
-    rows = pl.concat([STORED.to_frame(), *frames])
-    return rows.filter(pl.col("lifecycle") != "deleted")
+    rows = pl.concat([STORED.to_frame(), *frames]).filter(pl.col("lifecycle") != "deleted")
+    return RunsAt(rows, {name: runs.checkpoint for name, runs in listed.items()})
+
+
+def _seen(known: Known) -> dict[str, int]:
+    # Another thread may be adding to it: copying a dict is one step.
+    return {run: version.version for run, version in known.versions.copy().items()}
 
 
 def _last(known: Known, listed: ListedRuns, damaged: Sequence[str]) -> pl.DataFrame:
     """Return the last rows of an experiment; a run without marker and table was purged."""
-    for run in known.versions.keys() - listed.markers.keys():
-        del known.versions[run]
-    purged = [run for run, version in known.versions.items() if version.purged]
-    rows = last_rows([listed.rows, stored_frame(known.versions.values())])
-    known.checkpoint = listed.checkpoint
+    versions = {r: v for r, v in known.versions.copy().items() if r in listed.markers}
+    for run in known.versions.copy().keys() - versions.keys():
+        known.versions.pop(run, None)
+    purged = [run for run, version in versions.items() if version.purged]
+    rows = last_rows([listed.rows, stored_frame(versions.values())])
     without = [*damaged, *purged]
-    known.rows = rows.filter(~pl.col("run_id").is_in(without)) if without else rows
-    return known.rows
+    rows = rows.filter(~pl.col("run_id").is_in(without)) if without else rows
+    known.rows = rows
+    return rows
 
 
 def all_runs(
@@ -108,8 +123,8 @@ def all_runs(
     # Before the checkpoints, so that these are listed once for runs and points.
     answers = together(store, lambda name: list_segments(store, name), known)
     segments = {name: answer() for name, answer in zip(known, answers, strict=True)}
-    stored = read_runs_frame(store, known)
-    moments = {name: Moment(segments[name], known[name].checkpoint) for name in known}
+    stored, checkpoints = read_runs_at(store, known)
+    moments = {name: Moment(segments[name], found) for name, found in checkpoints.items()}
     return newest_first(frame_of(store, stored, named, moments))
 
 

@@ -73,13 +73,15 @@ def list_runs(
 
 def _all(store: Store, checkpoint: Checkpoint, tables: dict[str, pl.DataFrame]) -> pl.DataFrame:
     files = checkpoint.of_kind("runs")
-    for name in tables.keys() - {file.name for file in files}:
-        del tables[name]
-    missing = [file for file in files if file.name not in tables]
+    # Another thread may be bringing them up to date, too.
+    known = tables.copy()
+    missing = [file for file in files if file.name not in known]
     read = together(store, lambda file: read_frame(store, checkpoint.experiment, file), missing)
     for file, frame in zip(missing, read, strict=True):
-        tables[file.name] = frame()
-    return last_rows([tables[file.name] for file in files])
+        known[file.name] = tables[file.name] = frame()
+    for name in known.keys() - {file.name for file in files}:
+        tables.pop(name, None)
+    return last_rows([known[file.name] for file in files])
 
 
 def _of_root(
