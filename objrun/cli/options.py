@@ -56,6 +56,15 @@ def complete_experiment(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+Experiments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="EXPERIMENT",
+        help="Only these; else all.",
+        autocompletion=complete_experiment,
+        show_default=False,
+    ),
+]
 RunName = Annotated[
     str,
     typer.Argument(

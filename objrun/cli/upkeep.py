@@ -15,10 +15,10 @@ from rich.filesize import decimal
 from objrun.cli.layout import Column, print_table
 from objrun.cli.options import (
     OUTPUT,
+    Experiments,
     Json,
     StorageOptions,
     Url,
-    complete_experiment,
     open_workspace,
 )
 from objrun.cli.output import new_console, print_document, print_lines
@@ -36,15 +36,6 @@ if TYPE_CHECKING:
 MUCH: Final = 1000
 """Live runs or segments of an experiment at which `stats` says that compacting is worth it."""
 
-Experiments = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="EXPERIMENT",
-        help="Only these; else all.",
-        autocompletion=complete_experiment,
-        show_default=False,
-    ),
-]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what would go.", rich_help_panel=OUTPUT)
 ]

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from objrun.cli.options import Json, StorageOptions, Url, complete_experiment, open_workspace
+from objrun.cli.options import Experiments, Json, StorageOptions, Url, open_workspace
 from objrun.cli.output import new_console, print_lines
 from objrun.cli.program import program
 from objrun.errors import ExperimentNotFoundError
@@ -30,16 +30,6 @@ SHOWN: Final = 10
 """Findings of one kind and object that are shown at a terminal; a pipe and JSON get all."""
 
 COLOURS: Final = {"error": "red", "warning": "yellow"}
-
-Experiments = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="EXPERIMENT...",
-        help="Only these; else the whole store.",
-        autocompletion=complete_experiment,
-        show_default=False,
-    ),
-]
 
 
 def verify(
