@@ -183,7 +183,10 @@ class TableReader:
         source = pa.PythonFile(_Pieces(pieces, self.file.size), mode="r")
         try:
             words = [n for n in BLOCK if n in SCHEMAS[self.file.kind].names]
-            opened = pq.ParquetFile(source, metadata=self.footer, read_dictionary=words)
+            # Nothing ahead: Arrow would also read what lies between, which is not there.
+            opened = pq.ParquetFile(
+                source, metadata=self.footer, read_dictionary=words, pre_buffer=False
+            )
             return opened.read_row_groups([*groups], columns=columns, use_threads=False)
         except (pa.ArrowException, OSError, ValueError) as error:
             raise _damaged(self.key, "bad_parquet", str(error)) from None
