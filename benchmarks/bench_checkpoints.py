@@ -18,6 +18,7 @@ from benchmarks.made_rows import Made, Plan
 from benchmarks.make_store import make
 from benchmarks.sizes import FULL, shown
 from objrun import Experiment, Run, Workspace, clock
+from objrun.format import keys
 from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.storage import CountingStore, LatencyStore
 
@@ -163,25 +164,25 @@ def test_one_metric(note: Note, large: Large, which: str) -> None:
     experiment, store = large.counted()
     run = experiment.get_runs(where=pl.col("run_id") == chosen.run)[0]
     store.reset()
-    frame = run.get_metrics("loss")
-    assert len(frame["loss"]) == chosen.points
+    assert len(run.get_metrics("loss")["loss"]) == chosen.points
+    read = [asked for asked in store.log if asked.key.endswith("-metrics.parquet")]
     found = latest_checkpoint(store.store, "bench")
-    holding = [
-        file
-        for file in (found.of_kind("metrics") if found else [])
-        if file.first <= chosen.root <= file.last
-    ]
-    footers = sum(file.footer for file in holding)
-    answer = run.metrics().filter(pl.col("name") == "loss").collect()
-    size = compressed(answer.select("step", "time", "value"))
-    read = sum(1 for asked in store.log if asked.key.endswith("-metrics.parquet"))
+    files = {f"{keys.tables('bench')}{file.name}": file for file in found.files} if found else {}
+    footers = sum(files[key].footer for key in {asked.key for asked in read})
     bytes_read = store.bytes_read - footers
+    size = compressed(points_of(large, chosen.run))
     note(
         f"one metric of {chosen.points:,} points, of {POINTS:,}",
         f"{bytes_read / size:.1f}x",
         "4x",
-        f"{bytes_read:,} bytes without {footers:,} of footers, {read} ranges",
+        f"{bytes_read:,} bytes without {footers:,} of footers, {len(read)} ranges",
     )
+
+
+def points_of(large: Large, run: str) -> pl.DataFrame:
+    """Return the answer alone."""
+    rows = pl.scan_parquet(large.files("metrics")).filter(run_id=run, name="loss")
+    return rows.select("step", "time", "value").collect()
 
 
 def compressed(frame: pl.DataFrame) -> int:
