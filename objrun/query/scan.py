@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from objrun.storage import Store
     from objrun.tables.chunks import Chunk
 
+FEW_ROOTS: Final = 256
+"""Root runs up to which each is looked for among the row groups."""
+
 _METRIC: Final = ("root_run_id", "run_id", "name")
 """What row groups are chosen by."""
 
@@ -114,10 +117,14 @@ class _Scan:
         metrics = pl.concat([pl.DataFrame(schema=dict.fromkeys(_METRIC, pl.String())), *frames])
         if not metrics.height:
             return Rows("", "")
-        root = pl.col("root_run_id")
-        first, last = metrics.select(root.min().alias("first"), root.max().alias("last")).row(0)
-        runs, names = frozenset(metrics["run_id"]), frozenset(metrics["name"])
-        return Rows(first, f"{last}\0", runs, names)
+        roots = sorted(metrics["root_run_id"].unique())
+        return Rows(
+            roots[0],
+            f"{roots[-1]}\0",
+            frozenset(metrics["run_id"]),
+            frozenset(metrics["name"]),
+            roots=frozenset(roots) if len(roots) <= FEW_ROOTS else None,
+        )
 
 
 def _of_metric(predicate: pl.Expr | None) -> pl.Expr | None:
