@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.filesize import decimal
@@ -25,6 +25,7 @@ from objrun.cli.output import new_console, print_document, print_lines
 from objrun.cli.program import program
 from objrun.cli.trash import parse_age
 from objrun.errors import CorruptObjectWarning
+from objrun.tidying import MUCH
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from objrun.tables.compaction import Compacted
     from objrun.tables.stats import ExperimentStats, Stats
     from objrun.tables.vacuum import Needless
-
-MUCH: Final = 1000
-"""Live runs or segments of an experiment at which `stats` says that compacting is worth it."""
 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what would go.", rich_help_panel=OUTPUT)

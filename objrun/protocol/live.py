@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from objrun.protocol.cover import Piece
     from objrun.storage import Store
 
-    Known = Mapping[str, Version[RunState]]
-
 RESTARTS: Final = 20
 """Times a listing is made again because an object vanished meanwhile."""
 
@@ -58,14 +56,6 @@ class Marked(NamedTuple):
     marked: int
 
 
-class Runs(NamedTuple):
-    """The runs of an experiment by id, the errors of damaged ones, and the ids of purged ones."""
-
-    versions: dict[str, Version[RunState]]
-    damaged: list[FormatError]
-    purged: set[str]
-
-
 def run_scheme(experiment: str, run: str) -> Scheme[RunState]:
     """Return the scheme of a run's chain: its markers stand in its experiment's feed."""
     return Scheme(
@@ -77,37 +67,6 @@ def run_scheme(experiment: str, run: str) -> Scheme[RunState]:
         purged=lambda: RunNotFoundError(f"run {run!r} was deleted and purged: it is gone"),
         marker=lambda version: keys.marker(experiment, run, version),
     )
-
-
-def read_runs(store: Store, known: Mapping[str, Known]) -> dict[str, Runs]:
-    """Return the last version of every run of some experiments, by the experiment's name.
-
-    Two LISTs an experiment, one GET a changed run, many at once. `known` holds the experiments,
-    each with versions read before, by run id; a run that has no newer marker is not fetched.
-    """
-    listed = together(store, lambda experiment: last_markers(store, experiment), known)
-    asked: list[Marked] = []
-    found: dict[str, Runs] = {}
-    for (experiment, seen), last in zip(known.items(), listed, strict=True):
-        found[experiment] = Runs({}, [], set())
-        for run, marked in last().items():
-            if run in seen:
-                found[experiment].versions[run] = seen[run]
-            before = seen[run].version if run in seen else 0
-            if marked > before:
-                asked.append(Marked(experiment, run, before, marked))
-    for one, version in read_changed(store, asked):
-        versions, damaged, purged = found[one.experiment]
-        if isinstance(version, FormatError):
-            # An earlier version must not pass for the last one.
-            versions.pop(one.run, None)
-            damaged.append(version)
-        elif version is not None and version.purged:
-            versions.pop(one.run, None)
-            purged.add(one.run)
-        elif version is not None:
-            versions[one.run] = version
-    return found
 
 
 def last_markers(store: Store, experiment: str) -> dict[str, int]:

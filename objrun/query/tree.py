@@ -6,11 +6,6 @@ from typing import Final
 
 import polars as pl
 
-from objrun.query.runs import SCHEMA
-
-TREE: Final = pl.Schema({**SCHEMA, "depth": pl.Int64()})
-"""Columns of a tree of runs: those of a frame of runs, and `depth`, 0 at the top."""
-
 _PLACE: Final = "place in the tree"
 
 

@@ -20,8 +20,6 @@ PARTS: Final = pl.DataFrame(SUMMARY.empty_table()).schema
 KEY: Final = BLOCK
 METRIC: Final = ("run_id", "name")
 
-_NUMBER: Final = ("count", "min", "max", "sum")
-
 
 def parts_of(chunk: Chunk) -> pl.DataFrame:
     """Return one part a block of a chunk, with the columns of a summary table, sorted as it is."""

@@ -16,10 +16,11 @@ from objrun.format import keys
 from objrun.format.documents import encode_run
 from objrun.format.states import RunState, Version
 from objrun.protocol.chain import Chain, create, first_version, last_version, load, load_last
-from objrun.protocol.live import read_runs, run_scheme
+from objrun.protocol.live import run_scheme
 from objrun.protocol.purge import Doomed, list_markers, plan_runs, purge_runs
 from objrun.protocol.updates import CREATE, SetLifecycle, SetStatus, SetTags
 from objrun.storage import connect
+from tests.protocol.last_runs import read_runs
 from tests.protocol.turns import Program, take_turns
 
 if TYPE_CHECKING:
