@@ -31,6 +31,9 @@ SCHEMA: Final = pa.schema(
 
 _DICTIONARY: Final = ("name", "kind", "type")
 
+COMPRESSED: Final = ("value", "data")
+"""Columns that zstd makes smaller; for the others lz4 does as well, in a third of the time."""
+
 DECODED: Final = pa.schema(
     field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in _DICTIONARY else field
     for field in SCHEMA
@@ -59,7 +62,7 @@ def encode_segment(rows: pa.Table) -> bytes:
     pq.write_table(
         rows.select(kept),
         sink,
-        compression="zstd",
+        compression={name: "zstd" if name in COMPRESSED else "lz4" for name in kept},
         use_dictionary=[name for name in kept if name in _DICTIONARY],
         column_encoding={name: encodings[name] for name in plain},
         write_statistics=["name"],

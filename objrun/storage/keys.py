@@ -25,6 +25,9 @@ _MALFORMED = re.compile(
     rf"[\x00-\x1f\x7f\\\ud800-\udfff]|^/|//|/$|^$|(?:^|/)\.\.?(?:/|$)|^{re.escape(SCRATCH)}(?:/|$)"
 )
 
+_PLAIN = re.compile(r"[\w%~-][\w%~.-]*(?:/[\w%~-][\w%~.-]*)*", re.ASCII)
+"""Text that is well-formed, as all but a few keys are: a shorter look than for what is not."""
+
 
 def check_key(key: str) -> None:
     """Raise unless `key` is one that every backend can hold.
@@ -37,6 +40,8 @@ def check_key(key: str) -> None:
     Raises:
         UserErrorException: it is not; the message says what a key may be.
     """
+    if len(key) < 256 and _PLAIN.fullmatch(key):
+        return
     if _MALFORMED.search(key) or (len(key) > 255 and len(key.encode()) > MAX_KEY_BYTES):
         shown = repr(key) if len(key) < 200 else f"{key[:80]!r}... ({len(key)} characters)"
         raise UserErrorException(

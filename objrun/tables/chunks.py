@@ -19,6 +19,7 @@ from objrun.errors import CorruptObjectError
 from objrun.format.segments import DECODED, SCHEMA, decode_segment
 from objrun.format.tables import METRICS
 from objrun.format.values import KINDS, TYPES
+from objrun.tables.spread import count_up, places, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -74,13 +75,12 @@ class Chunk:
         keep = self.blocks.select(condition.alias("keep"))["keep"].fill_null(value=False)
         if keep.all():
             return self
-        kept = pl.DataFrame({"keep": keep, "length": self.blocks["length"]})
-        points = kept.select(pl.col("keep").repeat_by("length").explode())["keep"]
+        points = spread(keep, self.blocks["length"])
         return Chunk(self.blocks.filter(keep), self.rows.filter(points))
 
     def key(self, block: int) -> tuple[str, str, str, str]:
         """Return the columns BLOCK of a block, which compare as the table is sorted."""
-        root, run, name, writer = self.blocks.select(BLOCK).row(block)
+        root, run, name, writer = (self.blocks[column][block] for column in BLOCK)
         return root, run, name, writer
 
 
@@ -118,14 +118,13 @@ def _joined(blocks: pl.DataFrame) -> pl.DataFrame:
 
 def block_places(blocks: pl.DataFrame) -> pl.Series:
     """Return, a point, the place of its block."""
-    places = pl.int_range(pl.len(), dtype=pl.UInt32)
-    return blocks.select(places.repeat_by("length").explode().alias("block"))["block"]
+    return places(blocks["length"]).alias("block")
 
 
 def full_frame(chunk: Chunk) -> pl.DataFrame:
     """Return the points with the columns of a metrics table, all of them."""
-    places = block_places(chunk.blocks)
-    whose = [chunk.blocks[name].gather(places) for name in BLOCK]
+    blocks = block_places(chunk.blocks)
+    whose = [chunk.blocks[name].gather(blocks) for name in BLOCK]
     rows = chunk.rows.with_columns(
         pl.lit(None, dtype).alias(name)
         for name, dtype in ROWS.items()
@@ -149,34 +148,28 @@ def chunk_of_segments(segments: Sequence[Decoded]) -> Chunk:
     table = pa.concat_tables(tables, promote_options="default")
     table = table.unify_dictionaries().combine_chunks()
     ends = pl.Series([piece.num_rows for piece in tables], dtype=pl.Int64).cum_sum()
-    words, rank = _ranked(table.column("name"))
+    names = table.column("name").chunk(0)
+    words = pl.Series("name", names.dictionary, pl.String)
     writers, of_segment = _numbered((s.root, *s.shard.segment[1:3]) for s, _ in segments)
     _runs, of_writer = _numbered(writer[:2] for writer in writers)
     # What decides is the same for a stretch of one metric's points in a segment.
-    stretches = _stretches(rank, ends, [s.shard for s, _ in segments])
+    stretches = _stretches(pl.Series(names.indices), ends, [s.shard for s, _ in segments])
     writer = of_segment.gather(stretches["segment"])
     rows = _rows(table)
-    key = of_writer.gather(writer).cast(pl.UInt64) * len(words) + stretches["rank"]
+    rank = words.arg_sort().arg_sort().gather(stretches["word"])
+    key = of_writer.gather(writer).cast(pl.UInt64) * len(words) + rank
     if not key.is_sorted():
         # Unique keys, so that points stay by writer and offset whatever the sort does.
         count = len(key)
         order = (key * count + pl.int_range(count, dtype=pl.UInt64, eager=True)).sort() % count
         stretches, writer = stretches[order], writer.gather(order)
-        rows = rows[_ranges(stretches, "start")]
+        rows = rows[count_up(stretches["start"], stretches["length"])]
     whose = pl.DataFrame(writers, ("root_run_id", "run_id", "writer"), orient="row")[writer]
-    name = words.gather(stretches["rank"]).alias("name")
+    name = words.gather(stretches["word"])
     length = stretches["length"].cast(pl.UInt32)
     blocks = whose.with_columns(name, length).select(*BLOCK, "length")
-    return Chunk(_joined(blocks), rows.insert_column(0, _ranges(stretches, "offset")))
-
-
-def _ranked(names: pa.ChunkedArray) -> tuple[pl.Series, pl.Series]:
-    """Return the names in order, and for each row the place of its own among them."""
-    whole = names.chunk(0)
-    words = pl.Series(whole.dictionary, dtype=pl.String)
-    ordered = words.arg_sort()
-    ranks = ordered.arg_sort().gather(pl.Series(whole.indices))
-    return words.gather(ordered), ranks
+    offset = count_up(stretches["offset"], length).alias("offset")
+    return Chunk(_joined(blocks), rows.insert_column(0, offset))
 
 
 _Item = TypeVar("_Item", bound=Hashable)
@@ -190,9 +183,9 @@ def _numbered(items: Iterable[_Item]) -> tuple[list[_Item], pl.Series]:
     return different, pl.Series([places[item] for item in listed], dtype=pl.UInt32)
 
 
-def _stretches(rank: pl.Series, ends: pl.Series, shards: Sequence[Shard]) -> pl.DataFrame:
-    """Return `start`, `length`, `rank`, `segment` and `offset` of stretches of one name."""
-    begins = (rank != rank.shift()).fill_null(value=True)
+def _stretches(word: pl.Series, ends: pl.Series, shards: Sequence[Shard]) -> pl.DataFrame:
+    """Return `start`, `length`, `word`, `segment` and `offset` of stretches of one name."""
+    begins = (word != word.shift()).fill_null(value=True)
     begins.scatter(ends[:-1], values=True)
     start = begins.arg_true().cast(pl.Int64)
     segment = ends.search_sorted(start, side="right")
@@ -201,18 +194,12 @@ def _stretches(rank: pl.Series, ends: pl.Series, shards: Sequence[Shard]) -> pl.
     return pl.DataFrame(
         {
             "start": start,
-            "length": start.shift(-1, fill_value=len(rank)) - start,
-            "rank": rank.gather(start),
+            "length": start.shift(-1, fill_value=len(word)) - start,
+            "word": word.gather(start),
             "segment": segment,
             "offset": start + ahead.gather(segment),
         }
     )
-
-
-def _ranges(stretches: pl.DataFrame, first: str) -> pl.Series:
-    """Return a number for each row of stretches: it rises by one from `first` on."""
-    stop = pl.col(first) + pl.col("length")
-    return stretches.select(pl.int_ranges(first, stop).explode().alias(first)).to_series()
 
 
 def _rows(table: pa.Table) -> pl.DataFrame:

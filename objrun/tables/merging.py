@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import polars as pl
 
 from objrun.tables.chunks import BLOCK, EMPTY, Chunk, concat
+from objrun.tables.spread import count_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -99,10 +100,8 @@ def _in_order(chunks: Sequence[Chunk]) -> Chunk:
     blocks = pl.concat([chunk.blocks for chunk in chunks])
     starts = blocks["length"].cast(pl.Int64).cum_sum() - blocks["length"].cast(pl.Int64)
     ordered = blocks.with_columns(starts.alias("start")).sort(BLOCK, maintain_order=True)
-    places = ordered.select(
-        pl.int_ranges("start", pl.col("start") + pl.col("length")).explode().alias("place")
-    )["place"]
-    return concat([Chunk(ordered.drop("start"), rows[places]), EMPTY])
+    ordered_rows = rows[count_up(ordered["start"], ordered["length"])]
+    return concat([Chunk(ordered.drop("start"), ordered_rows), EMPTY])
 
 
 def merge_frames(

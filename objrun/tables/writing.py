@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from objrun import clock
 from objrun.format import keys
 from objrun.format.checkpoints import TableFile
+from objrun.format.segments import COMPRESSED
 from objrun.format.tables import SCHEMAS
 from objrun.protocol.settle import insist
-from objrun.tables.chunks import BLOCK, Chunk, block_places, concat
+from objrun.tables.chunks import BLOCK, Chunk, concat
+from objrun.tables.spread import ends_of, spread_arrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -141,13 +142,15 @@ def _options(kind: str, schema: pa.Schema) -> dict[str, Any]:
             else [pa.field("element", pa.string())]
         )
     ]
+    metrics = kind == "metrics"
+    compression = {name: "zstd" if name in COMPRESSED else "lz4" for name in schema.names}
     return {
-        "compression": "zstd",
+        "compression": compression if metrics else "zstd",
         "use_dictionary": [*words, *paths],
         "column_encoding": encodings,
         "write_statistics": [name for name in leaves if name in _SEARCHED],
-        "write_page_index": kind == "metrics",
-        "data_page_size": PAGE_BYTES if kind == "metrics" else 2**20,
+        "write_page_index": metrics,
+        "data_page_size": PAGE_BYTES if metrics else 2**20,
         # A file that says it has dictionaries of Arrow is not pruned by polars.
         "store_schema": False,
     }
@@ -277,12 +280,12 @@ def _is_wide(rows: pl.DataFrame) -> bool:
 
 
 def _table(group: Chunk, schema: pa.Schema) -> pa.Table:
-    places = block_places(group.blocks).to_arrow()
+    ends = ends_of(group.blocks["length"])
     columns = []
     for field in schema:
         if field.name in BLOCK:
             words = group.blocks[field.name].to_arrow().cast(pa.string()).dictionary_encode()
-            indices = pc.take(words.indices, places, boundscheck=False)
+            indices = spread_arrow(words.indices, ends)
             columns.append(pa.DictionaryArray.from_arrays(indices, words.dictionary, safe=False))
         elif field.name in group.rows.columns:
             columns.append(group.rows[field.name].to_arrow().cast(field.type))
