@@ -16,7 +16,6 @@ from objrun.errors import (
     UserErrorException,
 )
 from objrun.protocol.chain import Chain, load_last
-from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.protocol.experiments import experiment_scheme, unless_damaged
 from objrun.protocol.live import read_changed, run_scheme
 from objrun.protocol.purge import list_markers, plan_runs, purge_runs
@@ -193,11 +192,6 @@ def _collect(store: Store, name: str, limit: datetime, *, dry_run: bool) -> Sequ
 
 
 def _drop(store: Store, experiment: str, runs: set[str]) -> None:
-    """Have the rows of runs leave the tables; those that are not in them cost no compaction."""
-    from objrun.tables.compaction import compact
-    from objrun.tables.runs import list_runs
+    from objrun.tables.compaction import drop_runs
 
-    if latest_checkpoint(store, experiment):
-        held = {*list_runs(store, experiment, {}).rows["run_id"]} & runs
-        if held:
-            compact(store, experiment, drop=held)
+    drop_runs(store, experiment, runs)

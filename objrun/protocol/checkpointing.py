@@ -5,12 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from objrun import clock
 from objrun.errors import NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.checkpoints import Checkpoint, decode_checkpoint, encode_checkpoint
 from objrun.protocol.settle import insist, put_once
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from objrun.format.checkpoints import TableFile
     from objrun.storage import Store
 
 _RESTARTS: Final = 20
@@ -31,6 +35,30 @@ def latest_checkpoint(store: Store, experiment: str) -> Checkpoint | None:
             continue
     message = f"the checkpoints of {experiment!r} change faster than they can be read: try again"
     raise UnavailableError(message)
+
+
+def next_checkpoint(
+    experiment: str, latest: Checkpoint | None, files: Iterable[TableFile]
+) -> Checkpoint:
+    """Return a checkpoint that follows the latest one, not yet stored.
+
+    >>> next_checkpoint("mnist", None, []).number
+    1
+    """
+    number = latest.number + 1 if latest else 1
+    ordered = sorted(
+        files, key=lambda f: (keys.TABLE_KINDS.index(f.kind), f.level, f.first, f.last)
+    )
+    return Checkpoint(
+        number=number,
+        experiment=experiment,
+        write_id=clock.random_hex(16),
+        written=clock.now(),
+        # Whoever is based below it cannot commit any more, since this number is taken.
+        orphan_floor=number,
+        files=tuple(ordered),
+        extra=latest.extra if latest else {},
+    )
 
 
 def commit_checkpoint(store: Store, checkpoint: Checkpoint) -> bool:

@@ -1,8 +1,13 @@
 """Purge: free the space of runs that were marked deleted long ago. SPEC section 9.5, ADR 0015.
 
 First a tombstone is put behind the last version of a run's chain, as any commit would be: whoever
-restores the run at this moment wins or loses. It stays for ever, so that the id is not used again;
-everything else goes, the tombstone's marker last, by which a purge that was killed is found again.
+restores the run at this moment wins or loses. It stays for ever, so that the id is not used again.
+Then everything else goes, then a checkpoint without the run is committed, and last the tombstone's
+marker goes, by which a purge that was killed is found again.
+
+The order is what counts. A compaction that has read the run while it was there goes by an older
+checkpoint, so it loses against that of the purge, or is followed by it; one that goes by that of
+the purge, or a later one, reads the chain after it was removed.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from objrun.errors import NotFoundError
 from objrun.format import keys
 from objrun.format.documents import encode_run
 from objrun.protocol.chain import create, load, tombstone
@@ -33,7 +39,8 @@ PURGE: Final = "purge"
 class Freed(NamedTuple):
     """What a purge frees: fewer objects and bytes in listings of the store, tombstones counted.
 
-    `run` None: what belongs to an experiment and to none of its runs.
+    `run` None: what belongs to an experiment and to none of its runs. The checkpoint that a purge
+    of runs commits, and its tables, are not counted: what they supersede goes with a vacuum.
     """
 
     experiment: str
@@ -103,11 +110,15 @@ def _plan_run(
     if not chain:
         return None
     head = max(chain)
-    version = load(store, scheme, head)
-    while version.purged and version.base:
-        # A blind version behind the tombstone goes, too.
-        head -= 1
+    try:
         version = load(store, scheme, head)
+        while version.purged and version.base:
+            # A blind version behind the tombstone goes, too.
+            head -= 1
+            version = load(store, scheme, head)
+    except NotFoundError:
+        # Another purge has removed it since it was listed.
+        return None
     state = version.state
     if (state.experiment if state else version.experiment) != experiment:
         return None
@@ -133,24 +144,28 @@ def entomb(store: Store, doomed: Doomed) -> bool:
 
 
 def clear(store: Store, doomed: Doomed) -> None:
-    """Remove all of an entombed run but its tombstone, the tombstone's marker last."""
-    last = doomed.head + (not doomed.is_entombed)
-    own = keys.marker(doomed.experiment, doomed.run, last)
+    """Remove all of an entombed run but its tombstone and the marker of that."""
+    own = _last_marker(doomed)
     named = [info.key for info in (*doomed.objects, *doomed.markers) if info.key != own]
     insist(lambda: store.delete(named))
-    insist(lambda: store.delete([own]))
+
+
+def _last_marker(doomed: Doomed) -> str:
+    last = doomed.head + (not doomed.is_entombed)
+    return keys.marker(doomed.experiment, doomed.run, last)
 
 
 def purge_runs(store: Store, runs: Sequence[Doomed], drop: Drop) -> list[Doomed]:
     """Purge runs of one experiment and return them, without those that were changed meanwhile.
 
-    `drop` makes the rows of some runs leave the tables. Whatever is done twice, or was done in
-    part by somebody who was killed, comes to the same.
+    `drop` commits a checkpoint without the rows of some runs, also where no table has any. Whatever
+    is done twice, or was done in part by somebody who was killed, comes to the same.
     """
     answers = together(store, partial(entomb, store), runs)
     dead = [doomed for doomed, won in zip(runs, answers, strict=True) if won()]
-    if dead:
-        drop({doomed.run for doomed in dead})
     for cleared in together(store, partial(clear, store), dead):
         cleared()
+    if dead:
+        drop({doomed.run for doomed in dead})
+        insist(lambda: store.delete(map(_last_marker, dead)))
     return dead

@@ -14,7 +14,7 @@ from objrun.format import keys
 from objrun.format.checkpoints import encode_checkpoint
 from objrun.format.documents import encode_experiment
 from objrun.protocol.chain import create, load_last, tombstone
-from objrun.protocol.checkpointing import latest_checkpoint
+from objrun.protocol.checkpointing import latest_checkpoint, next_checkpoint
 from objrun.protocol.experiments import FREE, experiment_scheme, is_free
 from objrun.protocol.live import last_markers
 from objrun.protocol.purge import PURGE, Freed, purge_runs, versions_among
@@ -83,8 +83,8 @@ def plan_experiment(
         return None
     entombed = head if version.purged else head + 1
     added = [len(encode_experiment(tombstone(entombed + 1, experiment, FREE)))]
-    if is_quiet and runs and latest and latest.files:
-        added.append(len(encode_checkpoint(replace(latest, number=latest.number + 1, files=()))))
+    if is_quiet and runs:
+        added.append(len(encode_checkpoint(next_checkpoint(experiment, latest, ()))))
     return Condemned(
         experiment=experiment,
         runs=tuple(runs),
@@ -104,9 +104,9 @@ def _rest(
     """Return what of an experiment is neither its chain nor its runs', and need not stay."""
     stays = _last_numbers(objects, experiment)
     floor = latest.orphan_floor if latest else 0
-    if latest and runs and latest.files:
-        # A checkpoint without tables will follow it.
-        floor = latest.number + 1
+    if runs:
+        # A checkpoint without tables will follow.
+        floor = latest.number + 1 if latest else 1
     elif latest:
         stays |= _named(latest)
     # A compaction that is at work may yet commit what is not below the floor.

@@ -6,16 +6,15 @@ is not in the greatest checkpoint does not count, and nothing live is removed he
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
-from objrun import clock
 from objrun.errors import FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
-from objrun.format.checkpoints import Checkpoint
-from objrun.protocol.checkpointing import commit_checkpoint, latest_checkpoint
+from objrun.protocol.checkpointing import commit_checkpoint, latest_checkpoint, next_checkpoint
 from objrun.protocol.cover import choose
 from objrun.protocol.live import Marked, last_markers, list_segments, read_changed
 from objrun.protocol.settle import insist
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from concurrent.futures import Executor, Future
 
-    from objrun.format.checkpoints import TableFile
+    from objrun.format.checkpoints import Checkpoint, TableFile
     from objrun.format.keys import SegmentKey
     from objrun.format.states import RunState, Version
     from objrun.storage import Store
@@ -77,29 +76,53 @@ def compact(
     *,
     executor: Executor | None = None,
     workers: int = 1,
-    drop: Collection[str] = (),
     whole: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Compacted | None:
     """Put what is live of an experiment into tables and commit a checkpoint; None if nothing is.
 
     `executor`: where jobs run, `workers` of them at once; the store must be picklable for other
-    processes. `drop`: runs whose rows leave the tables. `whole`: merge all levels into one.
-    `progress` is told the points done and in all.
+    processes. `whole`: merge all levels into one. `progress` is told the points done and in all.
 
     Raises UnavailableError where others were quicker TRIES times.
     """
-    for _ in range(TRIES):
+
+    def begin() -> _Attempt:
         listing = list_live(store, experiment)
-        checkpoint = latest_checkpoint(store, experiment)
-        attempt = _Attempt(store, experiment, listing, checkpoint, frozenset(drop))
+        return _Attempt(store, experiment, listing, latest_checkpoint(store, experiment))
+
+    return _committed(
+        experiment, begin, lambda attempt: attempt.make(executor, workers, progress, whole=whole)
+    )
+
+
+def drop_runs(store: Store, experiment: str, runs: Collection[str]) -> None:
+    """Commit a checkpoint without the rows of some runs, also where no table has any.
+
+    Whoever compacts by an older one loses. What is live stays live.
+
+    Raises UnavailableError where others were quicker TRIES times.
+    """
+
+    def begin() -> _Attempt:
+        return _Attempt(store, experiment, Listing({}, {}), latest_checkpoint(store, experiment))
+
+    _committed(experiment, begin, lambda attempt: attempt.without(frozenset(runs)))
+
+
+def _committed(
+    experiment: str, begin: Callable[[], _Attempt], make: Callable[[_Attempt], Compacted | None]
+) -> Compacted | None:
+    """Return what an attempt has made, once its checkpoint is committed or nothing is new."""
+    for _ in range(TRIES):
+        attempt = begin()
         try:
-            made = attempt.make(executor, workers, progress, whole=whole)
+            made = make(attempt)
         except (StaleError, NotFoundError):
             continue
-        if made is None or made.checkpoint is checkpoint:
+        if made is None or made.checkpoint is attempt.checkpoint:
             return made
-        if commit_checkpoint(store, made.checkpoint):
+        if commit_checkpoint(attempt.store, made.checkpoint):
             return made
     message = f"others compact {experiment!r} faster than this process: try again"
     raise UnavailableError(message)
@@ -146,7 +169,6 @@ class _Attempt:
     experiment: str
     listing: Listing
     checkpoint: Checkpoint | None
-    drop: frozenset[str]
 
     @property
     def base(self) -> int:
@@ -163,19 +185,10 @@ class _Attempt:
         """Write all tables and return the checkpoint to commit; None if nothing changes."""
         known = known_of(self.store, self.checkpoint, self.listing)
         changed, gone, damaged = self._changed(known)
-        drop = self.drop | (gone & known.versions.keys())
+        drop = frozenset(gone & known.versions.keys())
         pieces = self._pieces(known, changed, drop)
-        everything = whole or bool(drop)
-        files = self.checkpoint.files if self.checkpoint else ()
-        done: list[Done] = []
-        if changed or everything:
-            files = self._with_runs(files, changed, drop, everything=everything)
-        if pieces or everything:
-            rows = sum(piece.rows for piece in pieces)
-            merge = merge_of(self.checkpoint, POINTS, rows, all_levels=everything)
-            jobs = jobs_of(self.experiment, self.base, merge, pieces, workers=workers, without=drop)
-            done = [*_carried_out(self.store, jobs, executor, progress)]
-            files = self._with_points(files, merge, done, everything=everything)
+        work = partial(_carried_out, self.store, executor=executor, progress=progress)
+        files, done = self._written(changed, pieces, drop, work, workers, whole=whole)
         damaged += [error for one in done for error in one.damaged]
         changes = files != (self.checkpoint.files if self.checkpoint else ())
         if not changes and not damaged:
@@ -187,6 +200,49 @@ class _Attempt:
             segments=sum(one.segments for one in done),
             damaged=tuple(damaged),
         )
+
+    def without(self, runs: frozenset[str]) -> Compacted:
+        """Write the tables anew that have rows of some runs; return the checkpoint to commit."""
+        work = partial(_carried_out, self.store)
+        files, _ = self._written([], [], self._held(runs), work, 1, whole=False)
+        return Compacted(self._next(files), 0, 0, 0, ())
+
+    def _held(self, runs: frozenset[str]) -> frozenset[str]:
+        """Return those of some runs that have rows in tables."""
+        files = self.checkpoint.files if self.checkpoint else ()
+        frames = (
+            frame
+            for file in files
+            if file.kind in ("runs", "coverage")
+            for frame in TableReader(self.store, self.experiment, file).frames(
+                Rows(runs=runs), ("run_id",)
+            )
+        )
+        return frozenset(run for frame in frames for run in frame["run_id"])
+
+    def _written(
+        self,
+        changed: list[Version[RunState]],
+        pieces: list[Planned],
+        drop: frozenset[str],
+        work: Callable[[list[Job]], Iterator[Done]],
+        workers: int,
+        *,
+        whole: bool,
+    ) -> tuple[tuple[TableFile, ...], list[Done]]:
+        """Write what is new, and all tables anew without the rows of `drop`; return all files."""
+        everything = whole or bool(drop)
+        files = self.checkpoint.files if self.checkpoint else ()
+        done: list[Done] = []
+        if changed or everything:
+            files = self._with_runs(files, changed, drop, everything=everything)
+        if pieces or everything:
+            rows = sum(piece.rows for piece in pieces)
+            merge = merge_of(self.checkpoint, POINTS, rows, all_levels=everything)
+            jobs = jobs_of(self.experiment, self.base, merge, pieces, workers=workers, without=drop)
+            done = [*work(jobs)]
+            files = self._with_points(files, merge, done, everything=everything)
+        return files, done
 
     def _with_points(
         self, files: tuple[TableFile, ...], merge: Merge, done: list[Done], *, everything: bool
@@ -209,7 +265,7 @@ class _Attempt:
         asked = [
             Marked(self.experiment, run, known.versions.get(run, 0), marked)
             for run, marked in self.listing.markers.items()
-            if marked > known.versions.get(run, 0) and run not in self.drop
+            if marked > known.versions.get(run, 0)
         ]
         versions: list[Version[RunState]] = []
         gone: set[str] = set()
@@ -268,19 +324,7 @@ class _Attempt:
         return made
 
     def _next(self, files: tuple[TableFile, ...]) -> Checkpoint:
-        order = {"runs": 0, "summary": 1, "metrics": 2, "coverage": 3}
-        ordered = sorted(files, key=lambda f: (order[f.kind], f.level, f.first, f.last))
-        fields = {
-            "number": self.base + 1,
-            "write_id": clock.random_hex(16),
-            "written": clock.now(),
-            # Whoever is based below it cannot commit any more, since this number is taken.
-            "orphan_floor": self.base + 1,
-            "files": tuple(ordered),
-        }
-        if self.checkpoint is None:
-            return Checkpoint(experiment=self.experiment, **fields)  # type: ignore[arg-type]
-        return replace(self.checkpoint, **fields)  # type: ignore[arg-type]
+        return next_checkpoint(self.experiment, self.checkpoint, files)
 
 
 def newest(rows: pl.DataFrame) -> pl.DataFrame:
@@ -292,8 +336,9 @@ def newest(rows: pl.DataFrame) -> pl.DataFrame:
 def _carried_out(
     store: Store,
     jobs: list[Job],
-    executor: Executor | None,
-    progress: Callable[[int, int], None],
+    *,
+    executor: Executor | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Iterator[Done]:
     total = sum(piece.rows for job in jobs for piece in job.pieces)
     finished = 0

@@ -9,9 +9,10 @@ import pytest
 
 from objrun import Workspace
 from objrun.storage import connect
+from tests.protocol.turns import Program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from objrun.storage import Store
 
@@ -30,6 +31,18 @@ def contents(ws: Workspace) -> dict[str, bytes]:
     """Return every object of a store."""
     store = store_of(ws)
     return {info.key: store.get(info.key) for info in store.list("")}
+
+
+def on(ws: Workspace, act: Callable[[Workspace], object]) -> Program:
+    """Return a program that does something through a workspace of its own, which is open."""
+
+    def work(store: Store) -> object:
+        own = another(ws)
+        own.writing()
+        own._store = store  # noqa: SLF001 - the requests of opening are not what is tested
+        return act(own)
+
+    return Program(work)
 
 
 @contextmanager

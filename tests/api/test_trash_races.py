@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -11,13 +11,8 @@ from hypothesis import strategies as st
 
 from objrun import Experiment, Workspace, clock
 from objrun.errors import ExperimentNotFoundError, RunNotFoundError, UserErrorException
-from tests.api.places import another, contents, store_of
-from tests.protocol.turns import Program, take_turns
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from objrun.storage import Store
+from tests.api.places import another, contents, on, store_of
+from tests.protocol.turns import take_turns
 
 MONTH = timedelta(days=30)
 
@@ -42,18 +37,6 @@ def purged(ws: Workspace, run_id: str) -> bool:
     except RunNotFoundError:
         return True
     return False
-
-
-def on(ws: Workspace, act: Callable[[Workspace], object]) -> Program:
-    """Return a program that does something through a workspace of its own, which is open."""
-
-    def work(store: Store) -> object:
-        own = another(ws)
-        own.writing()
-        own._store = store  # noqa: SLF001 - the requests of opening are not what is tested
-        return act(own)
-
-    return Program(work)
 
 
 def started(own: Workspace) -> Any:

@@ -14,7 +14,7 @@ from objrun import Experiment, clock
 from objrun.errors import StoreError
 from objrun.format import keys
 from objrun.storage.wrappers import Around, FaultyStore
-from objrun.tables.compaction import compact
+from objrun.tables.compaction import compact, drop_runs
 from objrun.tables.vacuum import vacuum
 from tests.processes.programs import RUNNING, Place, launch
 from tests.protocol.faults import chaos
@@ -51,7 +51,9 @@ class Dying(Around):
 
 
 def upkeep(store: Store, *, whole: bool = False, drop: tuple[str, ...] = ()) -> None:
-    compact(store, NAME, whole=whole, drop=drop)
+    if drop:
+        drop_runs(store, NAME, drop)
+    compact(store, NAME, whole=whole)
     vacuum(store, NAME, retention=NOW)
 
 
@@ -109,7 +111,7 @@ def test_while_a_run_is_dropped(world: tuple[Store, Truth]) -> None:
             upkeep(Dying(store, requests), drop=("c",))
         except KilledError:
             check(store, without, known)
-            compact(store, NAME, drop=("c",))
+            drop_runs(store, NAME, ["c"])
         else:
             break
         for info in store.list(keys.shards(NAME, "c")):
@@ -140,7 +142,7 @@ def test_where_answers_are_lost(
 
 UPKEEP = """
     from datetime import timedelta
-    from objrun.tables.compaction import compact
+    from objrun.tables.compaction import compact, drop_runs
     from objrun.tables.vacuum import vacuum
     store = workspace().writing()
     say("ready")

@@ -1,15 +1,154 @@
-"""An experiment is purged while a compaction of it has begun and has yet to commit."""
+"""Runs and experiments are purged while compactions and vacuums are at work, in any order."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import repeat
+from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from objrun import Experiment, Workspace, clock
+from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.tables.compaction import compact
-from tests.api.places import another, store_of
-from tests.protocol.turns import Program
+from objrun.tables.reading import read_frame
+from objrun.tables.vacuum import vacuum
+from tests.api.places import another, on, store_of
+from tests.protocol.turns import Program, take_turns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from objrun.storage import Store
+
+NOW = timedelta(0)
+NAME = "digits"
+MANY = 200
+"""More requests than a program makes: it runs to its end."""
+
+
+def log(ws: Workspace, run_id: str) -> None:
+    with Experiment(ws, NAME).start_logging(run_id=run_id) as run:
+        run.log("x", 1)
+
+
+def with_a_run(stage: str) -> Workspace:
+    """Return a store with two runs, `r` in the trash or not, and in tables or not."""
+    ws = Workspace(f"memory://{clock.random_hex(8)}")
+    log(ws, "keep")
+    if "other tables" in stage:
+        compact(store_of(ws), NAME)
+    log(ws, "r")
+    if "own tables" in stage:
+        compact(store_of(ws), NAME)
+        if "vacuumed" in stage:
+            vacuum(store_of(ws), NAME, retention=NOW)
+    if "deleted" in stage:
+        another(ws).get_run("r").delete()
+    log(ws, "late")
+    return ws
+
+
+STAGES = [
+    f"{tables}, {trash}"
+    for tables in ("no tables", "other tables", "own tables", "own tables vacuumed")
+    for trash in ("deleted", "active")
+]
+
+
+def empty_trash(own: Workspace) -> None:
+    if another(own).get_run("r").state.lifecycle == "active":
+        own.get_run("r").delete()
+    own.gc(NOW)
+
+
+def purge(ws: Workspace) -> Program:
+    return on(ws, empty_trash)
+
+
+def fold() -> Program:
+    return Program(lambda store: compact(store, NAME))
+
+
+def clean() -> Program:
+    return Program(lambda store: vacuum(store, NAME, retention=NOW))
+
+
+def everything_of(store: Store) -> list[str]:
+    own = f"experiments/{NAME}/"
+    return [
+        info.key
+        for info in store.list("")
+        if info.key.startswith(("runs/r/", f"{own}feed/r.", f"{own}shards/r/"))
+    ]
+
+
+def play(ws: Workspace, programs: list[Program], turns: Iterable[int]) -> None:
+    """Let the programs take turns: nobody sees the purged run afterwards, whatever follows."""
+    take_turns(store_of(ws), programs, turns)
+    for program in programs:
+        assert not isinstance(program.result, Exception), program.result
+    store = store_of(ws)
+    for _ in range(2):
+        fresh = Experiment(another(ws), NAME)
+        assert {*fresh.runs().collect()["run_id"]} == {"keep", "late"}
+        assert {*fresh.metrics().collect()["run_id"]} == {"keep", "late"}
+        another(ws).gc(NOW)
+        compact(store, NAME)
+        vacuum(store, NAME, retention=NOW)
+    assert [key.rpartition("/")[0] for key in everything_of(store)] == ["runs/r/state"]
+    checkpoint = latest_checkpoint(store, NAME)
+    assert checkpoint is not None
+    for file in checkpoint.files:
+        assert "r" not in read_frame(store, NAME, file)["run_id"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_compaction_that_is_paused_brings_nothing_back(stage: str) -> None:
+    for requests in (1, 2, 3, 5, 9, 14):
+        ws = with_a_run(stage)
+        programs = [fold(), purge(ws), clean()]
+        play(ws, programs, [*repeat(0, requests), *repeat(1, MANY), *repeat(2, MANY)])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_a_purge_that_is_paused_did_not_see_goes_all_the_same(stage: str) -> None:
+    for requests in range(1, 34, 4):
+        ws = with_a_run(stage)
+        programs = [purge(ws), fold(), clean()]
+        play(ws, programs, [*repeat(0, requests), *repeat(1, MANY), *repeat(2, MANY)])
+
+
+@pytest.mark.parametrize("stage", ["no tables, deleted", "other tables, active"])
+def test_markers_that_were_listed_before_a_purge_bring_nothing_back(stage: str) -> None:
+    """The compaction has listed what is live, and goes by whatever checkpoint it then finds."""
+    for requests in range(12, 40):
+        ws = with_a_run(stage)
+        turns = [*repeat(0, 2), *repeat(1, requests), *repeat(0, MANY), *repeat(1, MANY)]
+        play(ws, [fold(), purge(ws)], turns)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_both_are_paused(stage: str) -> None:
+    """The compaction makes `i` requests, the purge `j`, the compaction ends, then the purge."""
+    for i in range(16):
+        for j in range(40):
+            ws = with_a_run(stage)
+            turns = [*repeat(0, i), *repeat(1, j), *repeat(0, MANY), *repeat(1, MANY)]
+            play(ws, [fold(), purge(ws)], turns)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(STAGES), st.data())
+def test_in_any_order(stage: str, data: st.DataObject) -> None:
+    """Two compactions, a vacuum and two purges."""
+    ws = with_a_run(stage)
+    bursts = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 12)), max_size=30)
+    turns = [who for who, times in data.draw(bursts) for _ in range(times)]
+    play(ws, [fold(), purge(ws), clean(), fold(), on(ws, lambda own: own.gc(NOW))], turns)
 
 
 @pytest.mark.parametrize("checkpoints", [0, 1])
@@ -17,28 +156,25 @@ from tests.protocol.turns import Program
 def test_the_next_experiment_of_that_name_is_whole(requests: int, checkpoints: int) -> None:
     ws = Workspace(f"memory://{clock.random_hex(8)}")
     for number in range(checkpoints + 1):
-        with Experiment(ws, "digits").start_logging(run_id=f"old-{number}") as run:
-            run.log("x", number)
+        log(ws, f"old-{number}")
         if number < checkpoints:
-            compact(store_of(ws), "digits")
-    Experiment.delete(ws, "digits", with_runs=True)
-    compaction = Program(lambda store: compact(store, "digits"))
+            compact(store_of(ws), NAME)
+    Experiment.delete(ws, NAME, with_runs=True)
+    compaction = fold()
     thread = compaction.start(store_of(ws))
     for _ in range(requests):
         compaction.step()
-    assert [*another(ws).gc(older_than=timedelta(0))]
+    assert [*another(ws).gc(older_than=NOW)]
     while not compaction.done:
         compaction.step()
     thread.join()
 
-    with Experiment(another(ws), "digits").start_logging(run_id="new") as run:
-        run.log("x", 1)
+    log(another(ws), "new")
     for _ in range(2):
         assert another(ws).runs().collect()["run_id"].to_list() == ["new"]
         assert another(ws).get_run("new").get_metrics() == {"x": 1}
-        compact(store_of(ws), "digits")
-    # What a compaction brought back of purged runs goes with the next purge.
-    [*another(ws).gc(older_than=timedelta(0))]
+        compact(store_of(ws), NAME)
     names = {info.key.split("/")[1] for info in store_of(ws).list("runs/")}
     assert names == {"new", *(f"old-{number}" for number in range(checkpoints + 1))}
-    assert [info.key for info in store_of(ws).list("experiments/digits/shards/old-0/")] == []
+    assert another(ws).gc(NOW) == []
+    assert [info.key for info in store_of(ws).list(f"experiments/{NAME}/shards/old-0/")] == []

@@ -35,7 +35,7 @@ from objrun.protocol.chain import create, tombstone
 from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.protocol.live import run_scheme
 from objrun.storage import CountingStore, LatencyStore, LocalStore, MemoryStore
-from objrun.tables.compaction import compact
+from objrun.tables.compaction import compact, drop_runs
 from objrun.tables.reading import Rows, TableReader
 from objrun.tables.vacuum import vacuum
 from objrun.tables.verify.findings import CODES, Checked, Finding, repair
@@ -583,7 +583,7 @@ def test_a_purge_is_finished(left: str) -> None:
     tomb = entomb(made)
     folder = [info.key for info in made.store.list("runs/r1/") if info.key != tomb]
     if left == "properties":
-        compact(made.store, NAME, drop={"r1"})
+        drop_runs(made.store, NAME, {"r1"})
         made.store.delete(key for key in folder if "/properties/" not in key)
     elif left == "rows of tables":
         made.store.delete(folder)

@@ -16,7 +16,7 @@ from objrun.protocol.live import list_segments, run_scheme
 from objrun.protocol.purge import list_markers, plan_runs, purge_runs
 from objrun.protocol.settle import insist
 from objrun.storage import together
-from objrun.tables.compaction import compact
+from objrun.tables.compaction import drop_runs
 from objrun.tables.vacuum import DEAD
 from objrun.tables.verify.findings import Finding, Mend, unreadable
 from objrun.tables.verify.runs import MISSING, refill_run
@@ -219,8 +219,4 @@ def finish_purge(store: Store, experiment: str, run: str) -> None:
         return
     limit = datetime.min.replace(tzinfo=UTC)
     doomed = plan_runs(store, experiment, [run], list_markers(store, experiment), limit)
-    purge_runs(store, doomed, lambda runs: _drop(store, experiment, runs))
-
-
-def _drop(store: Store, experiment: str, runs: set[str]) -> None:
-    compact(store, experiment, drop=runs)
+    purge_runs(store, doomed, partial(drop_runs, store, experiment))
