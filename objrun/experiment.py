@@ -16,9 +16,18 @@ from objrun.errors import (
 from objrun.facts import start_properties
 from objrun.format.names import check_experiment, check_key, check_run_id
 from objrun.format.states import ExperimentState, RunState
-from objrun.protocol.chain import OLD, Chain, create, first_version, last_version, load_last
+from objrun.protocol.chain import (
+    OLD,
+    Chain,
+    create,
+    first_version,
+    is_free,
+    last_version,
+    load_last,
+    place_for,
+)
 from objrun.protocol.endings import renew_after_fork
-from objrun.protocol.experiments import experiment_scheme, is_free, unless_damaged
+from objrun.protocol.experiments import experiment_scheme, unless_damaged
 from objrun.protocol.live import run_scheme
 from objrun.protocol.numbers import Numbers
 from objrun.protocol.updates import CREATE, Describe, RemoveTags, SetLifecycle, SetTags
@@ -105,11 +114,12 @@ class Experiment(Questions):
         run_id = clock.new_id() if start.run_id is None else check_run_id(start.run_id)
         store = self.workspace.writing()
         scheme = run_scheme(self.name, run_id)
-        if start.run_id is not None and last_version(store, scheme):
+        place = 1 if start.run_id is None else place_for(store, scheme)
+        if not place:
             raise _taken(run_id)
         self._make_sure()
         number = self._claims(store).claim(run_id)
-        version = first_version(self._first_state(start, run_id, number), [CREATE])
+        version = first_version(self._first_state(start, run_id, number), [CREATE], place)
         if not create(store, scheme, version):
             raise _taken(run_id)
         return Run.of_version(self, version)

@@ -10,7 +10,7 @@ from objrun.format.names import check_run_id
 from objrun.format.states import type_of
 from objrun.life import RunLife
 from objrun.metrics import Address, RunMetrics
-from objrun.protocol.chain import Chain, load_last
+from objrun.protocol.chain import Chain, is_free, load_last
 from objrun.protocol.live import run_scheme
 from objrun.start import Start, children_tags
 
@@ -282,7 +282,7 @@ def find_version(workspace: Workspace, run_id: str) -> Version[RunState]:
     store = workspace.reading()
     scheme = run_scheme("", run_id)
     version = load_last(store, scheme)
-    if version is None:
+    if version is None or (version.purged and is_free(version)):
         message = f"there is no run {run_id!r} in {workspace.url}"
         raise RunNotFoundError(message)
     if version.purged:

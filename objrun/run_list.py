@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from objrun.format.checking import format_time
 from objrun.protocol.chain import Chain, resolve
 from objrun.protocol.settle import insist
+from objrun.protocol.updates import CREATE
 from objrun.query.listing import descendants, read_runs_at, where_true
 from objrun.run import Run
 from objrun.storage import together
@@ -142,6 +143,9 @@ def history(chain: Chain[RunState], store: Store) -> list[dict[str, Any]]:
     ):
         version = scheme.decode(key, data())
         versions.append(resolve(scheme, versions[-1], version) if versions else version)
+    versions += last
+    # What is behind a tombstone is another chain.
+    first = max((n for n, version in enumerate(versions, 1) if version.purged), default=0)
     return [
         {
             "version": version.version,
@@ -149,13 +153,13 @@ def history(chain: Chain[RunState], store: Store) -> list[dict[str, Any]]:
             "ops": [*(dict(op) for op in version.ops), *_beginning(version)],
             "status": version.state.status if version.state else None,
         }
-        for version in [*versions, *last]
+        for version in versions[first:]
     ]
 
 
 def _beginning(version: Version[RunState]) -> list[dict[str, Any]]:
     state = version.state
-    if version.version > 1 or state is None:
+    if state is None or not (version.version == 1 or CREATE in version.ops):
         return []
     tags, properties = dict(state.tags), dict(state.properties)
     ops = [{"op": "set_tags", "tags": tags}] if tags else []

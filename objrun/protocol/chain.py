@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from objrun import clock
-from objrun.errors import CorruptObjectError, NotFoundError, Problem, StoreError
+from objrun.errors import CorruptObjectError, FormatError, NotFoundError, Problem, StoreError
 from objrun.format.keys import parse_version
 from objrun.format.states import Version
 from objrun.protocol.endings import renew_after_fork
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from objrun.storage import Store
 
 S = TypeVar("S")
+
+FREE: Final = "free"
+"""The op of a tombstone of which nothing is left: its name may be used again."""
 
 OLD: Final = timedelta(days=1)
 """Age of a version from which a handle makes sure that what it continues was not purged."""
@@ -70,10 +73,12 @@ def load(store: Store, scheme: Scheme[S], number: int) -> Version[S]:
 
 def resolve(scheme: Scheme[S], before: Version[S], version: Version[S]) -> Version[S]:
     """Return `version` with its state, replayed onto the state before it where it is blind."""
+    if version.state is not None or version.purged:
+        return version
     if before.purged:
         # Its writer could not read that there was nothing left to change.
         return replace(version, purged=before.purged, experiment=before.experiment)
-    if version.state is not None or before.state is None:
+    if before.state is None:
         return version
     state = scheme.replay(scheme.key(version.version), before.state, version.ops)
     return Version(
@@ -140,6 +145,30 @@ def tombstone(number: int, experiment: str, op: str) -> Version[Any]:
         purged=now,
         experiment=experiment,
     )
+
+
+def is_free(tombstone: Version[Any]) -> bool:
+    """Return whether nothing is left of what a tombstone stands for: a chain may go on behind it.
+
+    >>> is_free(tombstone(3, "mnist", FREE)), is_free(tombstone(3, "mnist", "purge"))
+    (True, False)
+    """
+    return any(op.get("op") == FREE for op in tombstone.ops)
+
+
+def place_for(store: Store, scheme: Scheme[Any]) -> int:
+    """Return the version that a new chain begins with, 0 where there is a chain: one LIST.
+
+    It is 1, or follows a tombstone that says that the name is free, which costs a GET.
+    """
+    number = last_version(store, scheme)
+    if not number:
+        return 1
+    try:
+        head = load(store, scheme, number)
+    except (FormatError, NotFoundError):
+        return 0
+    return number + 1 if head.purged and is_free(head) else 0
 
 
 def create(store: Store, scheme: Scheme[S], version: Version[S]) -> bool:

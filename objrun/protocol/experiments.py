@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from objrun.errors import CorruptObjectWarning, ExperimentNotFoundError, FormatError
 from objrun.format import keys
@@ -14,13 +14,10 @@ from objrun.protocol.updates import replay
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from objrun.format.states import ExperimentState, Version
+    from objrun.format.states import ExperimentState
     from objrun.storage import Store
 
 T = TypeVar("T")
-
-FREE: Final = "free"
-"""The op of the tombstone that stays when an experiment was purged: its name is free."""
 
 
 def experiment_scheme(name: str) -> Scheme[ExperimentState]:
@@ -33,11 +30,6 @@ def experiment_scheme(name: str) -> Scheme[ExperimentState]:
         replay=replay,
         purged=lambda: ExperimentNotFoundError(f"experiment {name!r} was deleted and purged"),
     )
-
-
-def is_free(tombstone: Version[ExperimentState]) -> bool:
-    """Return whether all that a tombstone stands for is gone, so that its name can be used."""
-    return any(op.get("op") == FREE for op in tombstone.ops)
 
 
 def full_name(store: Store, piece: str) -> str | None:

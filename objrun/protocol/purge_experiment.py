@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from objrun.format import keys
 from objrun.format.checkpoints import encode_checkpoint
 from objrun.format.documents import encode_experiment
-from objrun.protocol.chain import create, load_last, tombstone
+from objrun.protocol.chain import FREE, create, is_free, load_last, tombstone
 from objrun.protocol.checkpointing import latest_checkpoint, next_checkpoint
-from objrun.protocol.experiments import FREE, experiment_scheme, is_free
+from objrun.protocol.experiments import experiment_scheme
 from objrun.protocol.live import last_markers
 from objrun.protocol.purge import PURGE, Freed, purge_runs, versions_among
 from objrun.protocol.settle import insist

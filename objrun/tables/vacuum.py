@@ -15,7 +15,7 @@ from objrun import clock
 from objrun.errors import FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.checkpoints import decode_checkpoint
-from objrun.protocol.chain import load, tombstone
+from objrun.protocol.chain import FREE, is_free, load, load_last, tombstone
 from objrun.protocol.live import Marked, read_changed, run_scheme
 from objrun.protocol.settle import insist, put_once
 from objrun.tables.reading import Rows, TableReader
@@ -162,19 +162,37 @@ def _folded(
     ]
     burnt: list[Marked] = []
     for one, found in read_changed(store, asked):
-        if isinstance(found, Exception):
+        if isinstance(found, FormatError):
             continue
-        if found is not None and found.purged and found.version > 1:
-            # Its purge removes its markers itself, last: by them it goes on where it was killed.
+        last = found if found is not None or one.known else _of_another(store, one)
+        if isinstance(last, FormatError):
             continue
-        last = found.version if found is not None else one.known
-        if found is not None and found.purged and one.run not in versions:
-            # In no table any more: nobody needs to be told of it.
-            versions[one.run] = found.version
-        elif one.marked == last + 1:
-            burnt.append(one._replace(known=last))
+        number = last.version if last is not None else one.known
+        is_nobodys = last is None or is_free(last)
+        if last is not None and (is_nobodys or found is None):
+            # Whoever has put a marker up to that version has lost, and nobody waits for it.
+            versions[one.run] = number
+        # The markers of a purged run its purge removes, last: by them it goes on if it was killed.
+        if one.marked == number + 1 and (is_nobodys or (found is not None and not found.purged)):
+            burnt.append(one._replace(known=number))
     folded = [info for info, m in named.items() if m.version <= versions.get(m.run, 0)]
     return folded, burnt
+
+
+def _of_another(store: Store, one: Marked) -> Version[RunState] | FormatError | None:
+    """Return the last version of a run that is in another experiment, None if there is no run.
+
+    Raises NotFoundError where it is in this one, so that it came just now.
+    """
+    try:
+        version = load_last(store, run_scheme(one.experiment, one.run))
+    except FormatError as error:
+        return error
+    where = version and (version.state.experiment if version.state else version.experiment)
+    if version and where == one.experiment and not is_free(version):
+        message = f"run {one.run!r} was made just now"
+        raise NotFoundError(message)
+    return version
 
 
 def _frames(
@@ -194,7 +212,9 @@ def _burn(store: Store, markers: Iterable[Marked]) -> None:
         except FormatError:
             # Nothing can follow a damaged version; all else goes on.
             continue
-        version = no_change(head) if head else tombstone(marked, experiment, "purge")
+        # A run that was never made can be made behind it.
+        goes_on = head if head and head.state else None
+        version = no_change(goes_on) if goes_on else tombstone(marked, experiment, FREE)
         put_once(store, scheme.key(marked), scheme.encode(version))
 
 

@@ -7,17 +7,28 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from objrun import clock
+from objrun import Experiment, Workspace, clock
+from objrun.errors import RunExistsError, RunNotFoundError
 from objrun.format import keys
-from objrun.protocol.chain import last_version, load
+from objrun.format.states import RunState
+from objrun.protocol.chain import (
+    create,
+    first_version,
+    is_free,
+    last_version,
+    load,
+    tombstone,
+)
 from objrun.protocol.checkpointing import commit_checkpoint, latest_checkpoint
 from objrun.protocol.live import run_scheme
 from objrun.storage.wrappers import CountingStore
 from objrun.tables.compaction import compact
 from objrun.tables.vacuum import DEAD, vacuum
+from objrun.tables.verify.store import verify
 from tests.tables.small import (
     NAME,
     NOW,
+    WHEN,
     Interrupted,
     Truth,
     check,
@@ -218,7 +229,7 @@ class TestMarkers:
         # Its writer, if it lives after all, loses against a version that changes nothing.
         before, after = (load(store, run_scheme(NAME, "m"), number) for number in (2, 3))
         assert (after.ops, after.state) == ((), before.state)
-        assert load(store, run_scheme(NAME, "never"), 1).purged
+        assert is_free(load(store, run_scheme(NAME, "never"), 1))
         truth.versions["m"] = 3
         check(store, truth, truth)
         compact(store, NAME)
@@ -243,6 +254,64 @@ class TestMarkers:
         assert state.tags == {"t": "late"}
         check(store, truth, truth)
         finish(store, truth)
+
+    def test_of_a_start_that_never_happened_leave_the_id_free(
+        self, later: Callable[[timedelta], None]
+    ) -> None:
+        """Also where the second start dies at the same place."""
+        ws = Workspace(f"memory://{clock.random_hex(8)}")
+        experiment = Experiment(ws, NAME)
+        experiment.start_logging(run_id="other").complete()
+        store = ws.writing()
+        compact(store, NAME)
+        for version in (1, 2):
+            store.put(keys.marker(NAME, "r", version), b"")
+            later(2 * DEAD)
+            assert [one.run for one in vacuum(store, NAME, retention=NOW).burnt] == ["r"]
+            assert not vacuum(store, NAME, retention=NOW).burnt
+            assert not folder(store, keys.feed)
+        with pytest.raises(RunNotFoundError, match="there is no run 'r'"):
+            ws.get_run("r")
+        assert [*verify(store)] == []
+        with experiment.start_logging(run_id="r", tags={"a": "b"}) as run:
+            run.log("x", 1.0)
+        with pytest.raises(RunExistsError):
+            experiment.start_logging(run_id="r")
+        for _ in range(2):
+            again = Workspace(ws.url).get_run("r")
+            assert (again.status, again.get_metrics()) == ("Completed", {"x": 1.0})
+            assert [entry["version"] for entry in again.history()] == [3, 4]
+            assert {"op": "set_tags", "tags": {"a": "b"}} in again.history()[0]["ops"]
+            assert [*verify(store, deep=True)] == []
+            compact(store, NAME)
+            vacuum(store, NAME, retention=NOW)
+        run.delete()
+        ws.gc(NOW)
+        assert [info.key for info in store.list("runs/r/")] == ["runs/r/state/00000006.json"]
+        with pytest.raises(RunExistsError):
+            experiment.start_logging(run_id="r")
+
+    def test_of_a_start_that_lost_the_race_for_an_id_go(
+        self, world: tuple[Store, Truth], later: Callable[[timedelta], None]
+    ) -> None:
+        """Its id is that of a run of another experiment, which may be purged by now."""
+        store, truth = world
+        compact(store, NAME)
+        vacuum(store, NAME, retention=NOW)
+        for run in ("lost", "purged"):
+            state = RunState(run_id=run, experiment="o", number=1, root_run_id=run, created=WHEN)
+            assert create(store, run_scheme("o", run), first_version(state))
+            store.put(keys.marker(NAME, run, 1), b"")
+        assert create(store, run_scheme("o", "purged"), tombstone(2, "o", "purge"))
+        store.delete([keys.run_state("purged", 1)])
+        later(2 * DEAD)
+        before = everything(store)
+        removed = vacuum(store, NAME, retention=NOW)
+        assert not removed.burnt
+        gone = {keys.marker(NAME, run, 1) for run in ("lost", "purged")}
+        assert {info.key for info in removed.markers} == gone
+        assert before.keys() - everything(store).keys() == gone
+        check(store, truth, truth)
 
     def test_of_a_damaged_run_stop_nothing(
         self, world: tuple[Store, Truth], later: Callable[[timedelta], None]

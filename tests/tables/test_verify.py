@@ -155,7 +155,7 @@ def tailed(made: Made) -> None:
 
 
 def purged(made: Made) -> None:
-    """Runs that were purged from tables and from the live tail, and an experiment that was."""
+    """Runs that were purged from tables and from the live tail, and an experiment made anew."""
     vacuumed(made)
     fill(made, 3, 5)
     for run in ("r1", "r4"):
@@ -163,6 +163,7 @@ def purged(made: Made) -> None:
     Experiment(made.workspace, "gone").start_logging(run_id="with-it").complete()
     Experiment.delete(made.workspace, "gone", with_runs=True)
     made.workspace.gc(timedelta(0))
+    Experiment(Workspace(made.workspace.url), "gone").start_logging(run_id="new").complete()
     squeeze(made)
 
 
@@ -222,11 +223,11 @@ def test_it_asks_for_each_object_once_and_for_many_at_once(stage: str) -> None:
 
 
 def all_runs(made: Made) -> pl.DataFrame:
-    return Experiment(made.workspace, NAME).runs().collect()
+    return Workspace(made.workspace.url).runs().collect()
 
 
 def all_points(made: Made) -> pl.DataFrame:
-    return Experiment(made.workspace, NAME).metrics().collect()
+    return Workspace(made.workspace.url).metrics().collect()
 
 
 def lose(key: str) -> Callable[[Made], str]:

@@ -11,8 +11,8 @@ from objrun.errors import FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.documents import decode_number, encode_number
 from objrun.format.states import ExperimentState, NumberClaim
-from objrun.protocol.chain import create, first_version, load_last
-from objrun.protocol.experiments import experiment_scheme, is_free
+from objrun.protocol.chain import create, first_version, is_free, load_last
+from objrun.protocol.experiments import experiment_scheme
 from objrun.protocol.live import RESTARTS
 from objrun.protocol.settle import insist, put_once
 from objrun.storage import together

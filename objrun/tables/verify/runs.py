@@ -12,7 +12,7 @@ from objrun.format import keys
 from objrun.format.documents import decode_property, encode_property
 from objrun.format.names import is_run_id
 from objrun.format.states import Property
-from objrun.protocol.chain import Chain, load_last
+from objrun.protocol.chain import Chain, is_free, load_last
 from objrun.protocol.live import RESTARTS, run_scheme
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import AddProperties
@@ -186,7 +186,8 @@ def _look_once(store: Store, run: str, listed: list[ObjectInfo]) -> Seen:
         run,
         max(versions, default=0),
         look.known,
-        others=others or len(versions) > 1,
+        # Below a tombstone that says so nothing is left but others like it.
+        others=others or (len(versions) > 1 and not (look.known and is_free(look.known))),
         contradicted=any(finding.code == "inconsistent" for finding in look.findings),
     )
     if not facts.purged:
