@@ -1,0 +1,222 @@
+"""Thrift's compact protocol, in which Parquet says what is in a file: bytes to structs and back.
+
+It names the kind of each value, so a struct is read without a definition: a dict of `Value` by
+number of field. Maps are not known: Parquet has none. No I/O.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from objrun.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BOOL: Final = 1
+I8: Final = 3
+I16: Final = 4
+I32: Final = 5
+I64: Final = 6
+DOUBLE: Final = 7
+BINARY: Final = 8
+LIST: Final = 9
+SET: Final = 10
+STRUCT: Final = 12
+
+DEPTH: Final = 16
+"""Levels of structs and lists, the outermost the first: hostile bytes do not exhaust the stack."""
+
+_FALSE: Final = 2
+_BITS: Final = {I8: 8, I16: 16, I32: 32, I64: 64}
+_I8: Final = struct.Struct("<b")
+_DOUBLE: Final = struct.Struct("<d")
+
+
+class ThriftError(FormatError, ValueError):
+    """Bytes that are no struct of the compact protocol."""
+
+
+class Value(NamedTuple):
+    """A value and its kind.
+
+    `content` is a bool, an int, a float, bytes, a `Struct`, or of lists and sets `Items`.
+    """
+
+    kind: int
+    content: Any
+
+
+class Items(NamedTuple):
+    """The items of a list, all of one kind."""
+
+    kind: int
+    contents: list[Any]
+
+
+Struct = dict[int, Value]
+"""The fields of a struct by their numbers, which rise."""
+
+
+def number(fields: Struct, field: int) -> int:
+    """Return a field that must be there and be an integer.
+
+    >>> number({1: Value(I32, 7)}, 1)
+    7
+    """
+    value = fields.get(field)
+    if value is None or value.kind not in _BITS:
+        message = f"field {field} is no integer"
+        raise ThriftError(message)
+    content: int = value.content
+    return content
+
+
+class Reader:
+    """Read values from `data`, one after the other, the next from byte `at`.
+
+    >>> Reader(encode({1: Value(I32, 7), 4: Value(BINARY, b"x")})).struct()
+    {1: Value(kind=5, content=7), 4: Value(kind=8, content=b'x')}
+    """
+
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        """Read nothing yet."""
+        self.data = data
+        self.at = at
+
+    def struct(self, after: int = 0, depth: int = 1) -> Struct:
+        """Return the next struct, or what follows in it after the field numbered `after`.
+
+        Raises ThriftError where the bytes end before it does, or are none.
+        """
+        return dict(self.fields(after, depth))
+
+    def fields(self, after: int = 0, depth: int = 1) -> Iterator[tuple[int, Value]]:
+        """Yield the fields of the next struct; whoever stops early has not read the rest."""
+        if depth > DEPTH:
+            message = f"more than {DEPTH} levels"
+            raise ThriftError(message)
+        field = after
+        while (head := self._byte()) != 0:
+            field = field + (head >> 4) if head >> 4 else self._integer(I16)
+            kind = head & 15
+            if kind in (BOOL, _FALSE):
+                yield field, Value(BOOL, kind == BOOL)
+            else:
+                yield field, Value(kind, self._content(kind, depth + 1))
+
+    def _content(self, kind: int, depth: int) -> Any:
+        if kind in _BITS:
+            return self._integer(kind)
+        if kind == BINARY:
+            return self._take(self._varint())
+        if kind == STRUCT:
+            return self.struct(depth=depth)
+        if kind in (LIST, SET):
+            return self._items(depth)
+        if kind == DOUBLE:
+            return _DOUBLE.unpack(self._take(8))[0]
+        if kind in (BOOL, _FALSE):
+            return self._byte() == BOOL
+        message = f"a value of kind {kind}"
+        raise ThriftError(message)
+
+    def _items(self, depth: int) -> Items:
+        if depth > DEPTH:
+            message = f"more than {DEPTH} levels"
+            raise ThriftError(message)
+        head = self._byte()
+        count = head >> 4 if head >> 4 < 15 else self._varint()
+        # Each takes a byte or more, so a lie about their number ends where the bytes do.
+        kind = BOOL if head & 15 == _FALSE else head & 15
+        return Items(kind, [self._content(kind, depth + 1) for _ in range(count)])
+
+    def _integer(self, kind: int) -> int:
+        if kind == I8:
+            found: int = _I8.unpack(self._take(1))[0]
+            return found
+        packed = self._varint()
+        if packed >> _BITS[kind]:
+            message = f"{packed} does not fit {_BITS[kind]} bits"
+            raise ThriftError(message)
+        return (packed >> 1) ^ -(packed & 1)
+
+    def _varint(self) -> int:
+        found = 0
+        for shift in range(0, 70, 7):
+            byte = self._byte()
+            found |= (byte & 127) << shift
+            if byte < 128:
+                return found
+        message = "an integer of more than ten bytes"
+        raise ThriftError(message)
+
+    def _byte(self) -> int:
+        if self.at >= len(self.data):
+            message = "it ends too early"
+            raise ThriftError(message)
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def _take(self, count: int) -> bytes:
+        stop = self.at + count
+        if stop > len(self.data):
+            message = "it ends too early"
+            raise ThriftError(message)
+        found = self.data[self.at : stop]
+        self.at = stop
+        return found
+
+
+def encode(fields: Struct, after: int = 0) -> bytes:
+    """Return the bytes of a struct, or of those that follow its field numbered `after`.
+
+    >>> encode({1: Value(I32, 7)}).hex(), encode({5: Value(I64, -1)}, after=4).hex()
+    ('150e00', '160100')
+    """
+    out = bytearray()
+    for field, (kind, content) in fields.items():
+        shown = _FALSE if kind == BOOL and not content else kind
+        if 0 < field - after < 16:
+            out.append((field - after) << 4 | shown)
+        else:
+            out.append(shown)
+            out += _zigzag(field)
+        if kind != BOOL:
+            out += _ENCODERS[kind](content)
+        after = field
+    return bytes(out) + b"\0"
+
+
+def _listed(items: Items) -> bytes:
+    count = len(items.contents)
+    head = bytes([min(count, 15) << 4 | items.kind]) + (_varint(count) if count >= 15 else b"")
+    return head + b"".join(_ENCODERS[items.kind](each) for each in items.contents)
+
+
+def _zigzag(value: int) -> bytes:
+    return _varint(value << 1 if value >= 0 else ~(value << 1))
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+_ENCODERS: Final[dict[int, Callable[[Any], bytes]]] = {
+    BOOL: lambda content: bytes([BOOL if content else _FALSE]),
+    I8: _I8.pack,
+    I16: _zigzag,
+    I32: _zigzag,
+    I64: _zigzag,
+    DOUBLE: _DOUBLE.pack,
+    BINARY: lambda content: _varint(len(content)) + content,
+    LIST: _listed,
+    SET: _listed,
+    STRUCT: encode,
+}
