@@ -1,28 +1,35 @@
-"""Read compacted tables: whole, or the row groups that can hold what is asked for."""
+"""Read compacted tables: whole, or the row groups or pages that can hold what is asked for."""
 
 from __future__ import annotations
 
 import io
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from objrun.errors import CorruptObjectError, Problem
 from objrun.format import keys
-from objrun.format.tables import SCHEMAS
+from objrun.format.tables import METRICS, SCHEMAS
 from objrun.protocol.settle import insist
+from objrun.storage import together
 from objrun.tables.chunks import BLOCK, ROW, ROWS, Chunk
+from objrun.tables.looking import look_at
+from objrun.tables.ranges import Pieces, span, wide
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from objrun.format.checkpoints import TableFile
     from objrun.storage import Store
+    from objrun.tables.looking import Look
+    from objrun.tables.ranges import Span
 
 SMALL: Final = 2**18
 """Bytes of a file up to which it is fetched whole: one request instead of two."""
@@ -31,10 +38,13 @@ BATCH: Final = 8
 """Row groups that are fetched at once when a table is read from its beginning to its end."""
 
 FEW_GROUPS: Final = 4
-"""Row groups up to which it is worth asking which of them hold a metric before they are read."""
+"""Row groups up to which it is worth asking where in them a metric is before they are read."""
 
 GAP: Final = 2**20
-"""Bytes that are read rather than asked around."""
+"""Bytes that are read rather than asked around where row groups are read."""
+
+NEAR: Final = 2**12
+"""The same where pages are read."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,10 @@ class Rows:
                 if known and not meet(statistics.min, statistics.max):
                     return False
         return True
+
+    def is_narrow(self) -> bool:
+        """Return whether it is likely that few rows of a row group are wanted."""
+        return self.names is not None or (self.runs is not None and len(self.runs) == 1)
 
     def condition(self) -> pl.Expr:
         """Return the same as an expression, exactly."""
@@ -140,6 +154,7 @@ class TableReader:
         self.key = _key(experiment, file)
         # No cached_property: in Python 3.11 all readers of a process would wait for each other.
         self._footer: pq.FileMetaData | None = None
+        self._stored_footer = b""
         self._data: bytes | None = None
 
     @property
@@ -159,6 +174,8 @@ class TableReader:
             raise _damaged(self.key, "bad_parquet", str(error)) from None
         if missing := {*SCHEMAS[self.file.kind].names} - {*stored}:
             raise _damaged(self.key, "bad_parquet", f"it has no {sorted(missing)}")
+        # A checkpoint may tell of more bytes than that.
+        self._stored_footer = data[-8 - int.from_bytes(data[-8:-4], "little") :]
         return footer
 
     def _bytes(self, start: int, stop: int) -> bytes:
@@ -177,18 +194,32 @@ class TableReader:
         return [place for place in every if rows.may_be_in_group(footer.row_group(place))]
 
     def read(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
-        """Return row groups, of BLOCK as dictionaries; few requests, one if they are neighbours."""
-        spans = [_span(self.footer.row_group(group), columns) for group in groups]
-        pieces = [(start, self._bytes(start, stop)) for start, stop in _wide(spans)]
-        source = pa.PythonFile(_Pieces(pieces, self.file.size), mode="r")
-        try:
-            words = [n for n in BLOCK if n in SCHEMAS[self.file.kind].names]
+        """Return row groups, words as dictionaries; few requests, one if they are neighbours."""
+        spans = [span(self.footer.row_group(group), columns) for group in groups]
+        return self._decoded(self._pieces(spans, GAP), groups, columns)
+
+    def _pieces(self, spans: Iterable[Span], gap: int) -> Pieces:
+        """Return what stands in these bytes, and in gaps that are not larger."""
+        fetched = together(self.store, lambda s: (s[0], self._bytes(*s)), wide(spans, gap))
+        return Pieces(dict(answer() for answer in fetched), self.file.size)
+
+    def _decoded(
+        self, pieces: Pieces, groups: Sequence[int], columns: Sequence[str] | None
+    ) -> pa.Table:
+        source = pa.PythonFile(pieces, mode="r")
+        words = [n for n in (*BLOCK, "kind", "type") if n in SCHEMAS[self.file.kind].names]
+        with self._naming():
             # Nothing ahead: Arrow would also read what lies between, which is not there.
             opened = pq.ParquetFile(
                 source, metadata=self.footer, read_dictionary=words, pre_buffer=False
             )
             return opened.read_row_groups([*groups], columns=columns, use_threads=False)
-        except (pa.ArrowException, OSError, ValueError) as error:
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
+        except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError) as error:
             raise _damaged(self.key, "bad_parquet", str(error)) from None
 
     def chunks(
@@ -198,25 +229,35 @@ class TableReader:
 
         Of `columns` those of BLOCK, `offset` and `time` must be there.
         """
-        groups = self._narrowed(self.groups(rows), rows)
+        groups = self.groups(rows)
+        if look := self._look(groups, rows, columns or METRICS.names):
+            yield from self._looked(look, groups, rows)
+            return
         for start in range(0, len(groups), batch):
-            chunk = chunk_of_table(self.read(groups[start : start + batch], columns))
-            yield selected(chunk, rows)
+            table = self.read(groups[start : start + batch], columns)
+            with self._naming():
+                chunk = selected(chunk_of_table(table), rows)
+            yield chunk
 
-    def _narrowed(self, groups: Sequence[int], rows: Rows) -> Sequence[int]:
-        """Return those of a few row groups that hold points of the wanted metrics.
+    def _look(self, groups: Sequence[int], rows: Rows, columns: Sequence[str]) -> Look | None:
+        """Return how to look for points within row groups; None where that is not worth it."""
+        few = 0 < len(groups) <= FEW_GROUPS
+        if not few or not rows.is_narrow() or self.file.size <= SMALL:
+            return None
+        with self._naming():
+            return look_at(self._stored_footer, self.footer, groups, columns)
 
-        Statistics cannot tell where a group has the end of one run and the beginning of the next;
-        what tells whose points these are is small.
-        """
-        if rows.names is None or not 1 < len(groups) <= FEW_GROUPS:
-            return groups
-        condition = rows.condition()
-        return [
-            group
-            for group in groups
-            if frame_of_table(self.read([group], BLOCK)).select(condition.any()).item()
-        ]
+    def _looked(self, look: Look, groups: Sequence[int], rows: Rows) -> Iterator[Chunk]:
+        """Yield the points that are wanted; of large columns, the pages alone that hold them."""
+        pieces = self._pieces(look.first, NEAR)
+        table = self._decoded(pieces, groups, look.whole)
+        with self._naming():
+            found = look.find(table, blocks_of(table), rows.condition(), pieces)
+        if found.wanted:
+            pieces = self._pieces(found.spans(), NEAR)
+            with self._naming():
+                chunk = found.chunk(pieces)
+            yield chunk
 
     def frames(self, rows: Rows, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
         """Yield the rows that are wanted of a table that is not metrics, in order."""
@@ -236,34 +277,38 @@ def frame_of_table(table: pa.Table) -> pl.DataFrame:
 
 def chunk_of_table(table: pa.Table) -> Chunk:
     """Return rows of a metrics table as a chunk."""
-    table = table.unify_dictionaries().combine_chunks()
-    columns = {name: _words(table, name) for name in BLOCK}
-    code = pl.lit(0, pl.UInt64)
-    for name, (words, _) in columns.items():
-        code = code * max(len(words), 1) + pl.col(name).cast(pl.UInt64)
-    places = pl.DataFrame([indices.alias(name) for name, (_, indices) in columns.items()])
-    stretches = places.select(code.alias("code"))["code"].rle().struct.field("len")
-    starts = stretches.cum_sum().shift(1, fill_value=0)
-    blocks = [
-        words.gather(indices.gather(starts)).alias(name)
-        for name, (words, indices) in columns.items()
-    ]
     rows = [
         pl.Series(name, table.column(name)).cast(ROWS[name])
         for name in ROW
         if name in table.column_names and table.column(name).null_count < table.num_rows
     ]
-    return Chunk(pl.DataFrame([*blocks, stretches.alias("length")]), pl.DataFrame(rows))
+    return Chunk(blocks_of(table), pl.DataFrame(rows))
 
 
-def _words(table: pa.Table, name: str) -> tuple[pl.Series, pl.Series]:
-    column = table.column(name)
-    piece = (
-        column.chunk(0)
-        if column.num_chunks
-        else pa.array([], pa.dictionary(pa.int32(), pa.string()))
-    )
-    return pl.Series(piece.dictionary, dtype=pl.String), pl.Series(piece.indices)
+def blocks_of(table: pa.Table) -> pl.DataFrame:
+    """Return whose points the rows of a metrics table are, as a chunk has it."""
+    # By Arrow: each step of polars goes through its engine, which takes long for a few rows.
+    found = table.select(BLOCK).unify_dictionaries().combine_chunks()
+    columns = [*map(_words, found.columns)]
+    code = pa.scalar(0, pa.int64())
+    for words, indices in columns:
+        code = pc.add(pc.multiply(code, max(len(words), 1)), indices)
+    ends = pc.run_end_encode(code, run_end_type=pa.int64()).run_ends
+    starts = pa.concat_arrays([pa.array([0], pa.int64()), ends])[: len(ends)]
+    blocks = {
+        name: pc.take(words, pc.take(indices, starts))
+        for name, (words, indices) in zip(BLOCK, columns, strict=True)
+    }
+    whose = pa.table({**blocks, "length": pc.subtract(ends, starts).cast(pa.uint32())})
+    # What is not text would only crash where it is used.
+    whose.validate(full=True)
+    return pl.DataFrame(whose)
+
+
+def _words(column: pa.ChunkedArray) -> tuple[pa.Array, pa.Array]:
+    if not column.num_chunks:
+        return pa.array([], pa.string()), pa.array([], pa.int32())
+    return column.chunk(0).dictionary, column.chunk(0).indices
 
 
 def selected(chunk: Chunk, rows: Rows) -> Chunk:
@@ -273,64 +318,3 @@ def selected(chunk: Chunk, rows: Rows) -> Chunk:
 
 def _key(experiment: str, file: TableFile) -> str:
     return f"{keys.tables(experiment)}{file.name}"
-
-
-def _span(group: pq.RowGroupMetaData, columns: Sequence[str] | None = None) -> tuple[int, int]:
-    """Return the bytes of a row group: from its first column's first page to its last's end."""
-    starts, stops = [], []
-    for place in range(group.num_columns):
-        column = group.column(place)
-        if columns is not None and column.path_in_schema.partition(".")[0] not in columns:
-            continue
-        start = column.data_page_offset
-        if column.has_dictionary_page and column.dictionary_page_offset:
-            start = min(start, column.dictionary_page_offset)
-        starts.append(start)
-        stops.append(start + column.total_compressed_size)
-    return min(starts), max(stops)
-
-
-def _wide(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return spans of which those that nearly touch are joined."""
-    wide: list[tuple[int, int]] = []
-    for start, stop in spans:
-        if wide and start - wide[-1][1] <= GAP:
-            wide[-1] = (wide[-1][0], max(stop, wide[-1][1]))
-        else:
-            wide.append((start, stop))
-    return wide
-
-
-class _Pieces(io.RawIOBase):
-    """A file of which only some pieces are there; those alone are read."""
-
-    def __init__(self, pieces: Sequence[tuple[int, bytes]], size: int) -> None:
-        self._parts = pieces
-        self._size = size
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        self._at = base + offset
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def size(self) -> int:
-        return self._size
-
-    def read(self, size: int = -1) -> bytes:
-        for start, data in self._parts:
-            if start <= self._at < start + len(data):
-                stop = len(data) if size < 0 else self._at - start + size
-                found = data[self._at - start : stop]
-                self._at += len(found)
-                return found
-        return b""
