@@ -102,10 +102,10 @@ class Questions:
         rows = read_runs_frame(store, {self.name: self.workspace.known_runs(self.name)})
         column = f"metrics.{check_key(metric, 'metric')}.{statistic or mode}"
         found = best_row(store, rows, column, where, greatest=mode == "max")
-        if not found.height:
+        if not len(found):
             message = f"no run of experiment {self.name!r} has a number {metric!r} to compare"
             raise RunNotFoundError(message)
-        return RunList(self._experiment(), found)[0]
+        return RunList(self._experiment(), rows, found)[0]
 
     def _experiment(self) -> Experiment:
         """Return the experiment itself; `Experiment` is it."""

@@ -35,16 +35,17 @@ class RunList(Sequence[Run]):
     (1, True)
     """
 
-    def __init__(self, experiment: Experiment, rows: pl.DataFrame) -> None:
-        """List runs of `experiment`: `rows` has the columns of the table of runs."""
+    def __init__(self, experiment: Experiment, rows: pl.DataFrame, places: pl.Series) -> None:
+        """List the runs of `experiment` at these places of `rows`, which the table of runs has."""
         self._experiment = experiment
         self._rows = rows
+        self._places = places
         self._made: dict[str, Run] = {}
         self._position = 0
 
     def __len__(self) -> int:
         """Count them."""
-        return self._rows.height
+        return len(self._places)
 
     @overload
     def __getitem__(self, index: int) -> Run: ...
@@ -53,8 +54,8 @@ class RunList(Sequence[Run]):
     def __getitem__(self, index: int | slice) -> Run | RunList:
         """Return one of them, always the same object, or a part."""
         if not isinstance(index, slice):
-            return self._run(range(len(self))[index])
-        part = RunList(self._experiment, self._rows[index])
+            return self._run(self._places[range(len(self))[index]])
+        part = RunList(self._experiment, self._rows, self._places[index])
         part._made = self._made
         return part
 
@@ -124,8 +125,9 @@ def _read(experiment: Experiment, root: str | None = None) -> RunsAt:
 def _chosen(
     experiment: Experiment, rows: pl.DataFrame, passes: pl.Expr, where: pl.Expr | None
 ) -> RunList:
-    found = where_true(experiment.workspace.querying(), rows.filter(passes), where)
-    return RunList(experiment, found)
+    passing = rows.filter(passes)
+    places = where_true(experiment.workspace.querying(), passing, where)
+    return RunList(experiment, passing, places)
 
 
 def history(chain: Chain[RunState], store: Store) -> list[dict[str, Any]]:

@@ -82,9 +82,9 @@ def find_runs(store: Store, known: Callable[[str], Known], query: Query) -> List
     roots = [] if where is None else where.meta.root_names()
     _check_names(store, rows, [*roots, *(query.columns or ())])
     found = where_true(store, rows, where)
-    if where is not None and not found.height:
+    if where is not None and not len(found):
         _tell_unknown(store, rows, roots)
-    kept = found.head(query.limit) if query.limit else found
+    kept = rows[found.head(query.limit) if query.limit else found]
     versions = (version_of(row) for row in kept.iter_rows(named=True))
     states = [version.state for version in versions if version.state]
     asked = query.columns
@@ -94,7 +94,7 @@ def find_runs(store: Store, known: Callable[[str], Known], query: Query) -> List
     names = _common(there, states) if asked is None else expanded(asked, there)
     full = runs_frame(kept, names, summaries)
     cells = {name: _cells(name, states, full) for name in names}
-    return Listing(states, cells, asked is None, found.height)
+    return Listing(states, cells, asked is None, len(found))
 
 
 def _check_names(store: Store, rows: pl.DataFrame, names: Sequence[str]) -> None:

@@ -119,13 +119,15 @@ def all_runs(
     """Return the runs of many experiments as one frame, newest first; one column may be a text."""
     named = [columns] if isinstance(columns, str) else columns
     if not metric_names(named):
-        return newest_first(frame_of(store, read_runs_frame(store, known), named))
+        frame = frame_of(store, read_runs_frame(store, known), named)
+        return frame[newest_first(frame)]
     # Before the checkpoints, so that these are listed once for runs and points.
     answers = together(store, lambda name: list_segments(store, name), known)
     segments = {name: answer() for name, answer in zip(known, answers, strict=True)}
     stored, checkpoints = read_runs_at(store, known)
     moments = {name: Moment(segments[name], found) for name, found in checkpoints.items()}
-    return newest_first(frame_of(store, stored, named, moments))
+    frame = frame_of(store, stored, named, moments)
+    return frame[newest_first(frame)]
 
 
 def frame_of(
@@ -163,22 +165,22 @@ def summaries_of(
     return summed(pl.concat([PARTS.to_frame(), *parts]))
 
 
-def where_true(store: Store, stored: pl.DataFrame, where: object) -> pl.DataFrame:
-    """Return the rows for which the expression `where` is true, newest first; None: all.
+def where_true(store: Store, stored: pl.DataFrame, where: object) -> pl.Series:
+    """Return the places of the rows for which `where` is true, newest first; None: of all.
 
     `where` may use every column of a frame of runs, also those by name, which are added for it.
     Raises UserErrorException where it is no expression of such columns or not a condition.
     """
-    ordered = newest_first(stored)
+    places = newest_first(stored)
     if where is None:
-        return ordered
+        return places
     if not isinstance(where, pl.Expr):
         message = (
             f"where is a polars expression such as pl.col('status') == 'Failed', not {where!r}"
         )
         raise UserErrorException(message)
     named = [name for name in where.meta.root_names() if name not in SCHEMA]
-    frame = frame_of(store, ordered, named)
+    frame = frame_of(store, stored[places], named)
     # A parameter that no run has yet is of whatever type `where` takes it for.
     unset = [name for name in named if _is_unset(name, frame)]
     errors = []
@@ -189,24 +191,24 @@ def where_true(store: Store, stored: pl.DataFrame, where: object) -> pl.DataFram
         except pl.exceptions.PolarsError as error:
             errors.append(error)
         else:
-            return ordered.filter(pl.col("run_id").is_in(ids.implode()))
+            return places.filter(frame["run_id"].is_in(ids.implode()))
     message = f"where cannot be applied to runs: {errors[0]}"
     raise UserErrorException(message)
 
 
 def best_row(
     store: Store, stored: pl.DataFrame, column: str, where: object, *, greatest: bool
-) -> pl.DataFrame:
-    """Return the row whose `column` by name is least, or greatest; none if all are null or NaN.
+) -> pl.Series:
+    """Return the place of the row whose `column` is least, or greatest; none if none has a number.
 
     Of equal ones that which started first. `where` as in `where_true`.
     """
-    rows = where_true(store, stored, where).reverse()
-    value = frame_of(store, rows, [column])[column].cast(pl.Float64).fill_nan(None)
+    places = where_true(store, stored, where).reverse()
+    value = frame_of(store, stored[places], [column])[column].cast(pl.Float64).fill_nan(None)
     if value.null_count() == len(value):
-        return rows.clear()
-    place = value.arg_max() if greatest else value.arg_min()
-    return rows.slice(place or 0, 1)
+        return places.clear()
+    best = value.arg_max() if greatest else value.arg_min()
+    return places.slice(best or 0, 1)
 
 
 def _is_unset(name: str, frame: pl.DataFrame) -> bool:

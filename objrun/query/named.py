@@ -27,17 +27,15 @@ def named_columns(stored: pl.DataFrame, part: str, keys: Sequence[str]) -> list[
     `stored` has the columns of the table of runs. Parameters have the narrowest type that holds all
     of them: bool, int, float, else text; everything else is text.
     """
-    words = ["param_types"] if part == "params" else []
     row = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
-    pairs = stored.select(row, part, *words).explode(part, *words)
-    cells = pairs.select("row", *words, pl.col(part).struct.field("value"))
-    wanted = [*dict.fromkeys(keys)]
-    # Numbers are compared many times quicker than words.
-    key = pairs[part].struct.field("key").cast(pl.Enum(wanted), strict=False).to_physical()
-    return [
-        _column(f"{part}.{name}", cells.filter(key == place), stored.height)
-        for place, name in enumerate(wanted)
-    ]
+    pairs = stored.select(row, part).explode(part, empty_as_null=False).unnest(part)
+    places = _places(pairs, stored[part].list.len(), [*dict.fromkeys(keys)])
+    values = pairs.select(pl.col("value").gather(at).alias(name) for name, at in places.items())
+    if part == "params":
+        types = stored.select(pl.col("param_types").explode(empty_as_null=False))
+        words = types.select(pl.all().gather(at).alias(name) for name, at in places.items())
+        values = pl.DataFrame([*map(_typed, values, words)])
+    return [column.alias(f"{part}.{column.name}") for column in values]
 
 
 def metric_columns(
@@ -52,19 +50,29 @@ def metric_columns(
     return [rows[each].alias(f"metrics.{metric}.{each}") for each in sums]
 
 
-def _column(name: str, cells: pl.DataFrame, height: int) -> pl.Series:
-    values = _typed(cells) if "param_types" in cells.columns else cells["value"]
-    if cells.height == height:
-        # A run has a key once at most: all of them have it, in their order.
-        return values.alias(name)
-    places = pl.repeat(None, height, dtype=pl.UInt32, eager=True)
-    places.scatter(cells["row"], pl.int_range(cells.height, dtype=pl.UInt32, eager=True))
-    return values.gather(places).alias(name)
+def _places(pairs: pl.DataFrame, lengths: pl.Series, wanted: Sequence[str]) -> dict[str, pl.Series]:
+    """Return where among all pairs each run has a key, null where it has none, by key.
+
+    `pairs`: the `row` of their run and their `key`; of each run so many as `lengths` says.
+    """
+    keys, each = pairs["key"], int(lengths.head(1).sum()) or 1
+    nowhere = pl.repeat(None, len(lengths), dtype=pl.UInt32, eager=True)
+    if (lengths == each).all() and (keys.slice(each) == keys.head(-each)).all():
+        # As in a sweep: all runs have the same keys in the same order.
+        first, same = lengths.cum_sum() - lengths, keys.head(each).to_list()
+        return {key: first + same.index(key) if key in same else nowhere for key in wanted}
+    # Numbers are compared many times quicker than words.
+    codes = keys.cast(pl.Enum(wanted), strict=False).to_physical()
+    cells = pairs.select("row", pair=pl.int_range(pl.len(), dtype=pl.UInt32))
+    found = {key: cells.filter(codes == code) for code, key in enumerate(wanted)}
+    return {key: nowhere.clone().scatter(*own) for key, own in found.items()}
 
 
-def _typed(cells: pl.DataFrame) -> pl.Series:
-    """Return values as the narrowest type that holds all."""
-    values, kinds = cells["value"], {*cells["param_types"].unique()} - {"none"}
+def _typed(values: pl.Series, words: pl.Series) -> pl.Series:
+    """Return values of the types `words` as the narrowest type that holds all."""
+    known = words.drop_nulls()
+    is_one = len(known) > 0 and (known == known[0]).all()
+    kinds = {*(known.head(1) if is_one else known.unique())} - {"none"}
     if kinds == {"bool"}:
         return values == "True"
     if kinds == {"int"}:

@@ -51,10 +51,10 @@ NO_SUMMARIES: Final = pl.DataFrame(schema={"run_id": pl.String, "name": pl.Strin
 """What `runs_frame` is given where no metric is asked for."""
 
 
-def newest_first(stored: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame of runs by start, then by number."""
-    started = pl.coalesce("started", "created")
-    return stored.sort(started, "number", "run_id", descending=True)
+def newest_first(stored: pl.DataFrame) -> pl.Series:
+    """Return the places of the rows of a frame of runs, ordered by start, then by number."""
+    by = (pl.coalesce("started", "created"), "number", "run_id")
+    return stored.select(pl.arg_sort_by(*by, descending=True).alias("place")).to_series()
 
 
 def metric_names(columns: Iterable[str]) -> set[str]:
