@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from objrun.errors import FormatError, NotFoundError
+from objrun.errors import FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.documents import encode_run
 from objrun.format.states import RunState
 from objrun.protocol.chain import load
-from objrun.protocol.live import run_scheme
+from objrun.protocol.checkpointing import latest_checkpoint
+from objrun.protocol.live import RESTARTS, run_scheme
 from objrun.storage import together
 from objrun.tables.merging import merge_frames
 from objrun.tables.reading import Rows, TableReader
@@ -33,6 +34,23 @@ RUNS_AT_ONCE: Final = 10_000
 
 NEAR: Final = 1e-9
 """By how much a sum may differ, in parts of what was added: the order of additions is free."""
+
+
+def look_deeper(store: Store, experiment: str, runs: Runs) -> list[Finding]:
+    """Return what is wrong with rows of runs, and with summaries, in the current tables.
+
+    Where these are superseded and removed meanwhile, the next ones are looked at.
+    """
+    for _ in range(RESTARTS):
+        checkpoint = latest_checkpoint(store, experiment)
+        if checkpoint is None:
+            return []
+        try:
+            return [*compare_runs(store, checkpoint, runs), *compare_summaries(store, checkpoint)]
+        except NotFoundError:
+            continue
+    message = f"the tables of {experiment!r} change faster than they can be read: try again"
+    raise UnavailableError(message)
 
 
 def compare_runs(store: Store, checkpoint: Checkpoint, runs: Runs) -> Iterator[Finding]:

@@ -28,7 +28,10 @@ CODES: Final = {
     "dead_marker": (WARNING, "a writer announced a version an hour ago and never made it"),
     "unclaimed": (ERROR, "the number of a run is not claimed, so it can be given away again"),
     "number_taken": (WARNING, "two runs have one number, as copies from two stores may"),
-    "orphan_property": (WARNING, "a property was claimed and is not in the state of its run"),
+    "orphan_property": (
+        WARNING,
+        "a property was claimed an hour ago, and its run has it not",
+    ),
     "property_differs": (ERROR, "a property's object and the state of its run contradict"),
     "gap": (WARNING, "rows of a writer do not count, since rows before them are missing"),
     "missing_table": (ERROR, "a table that the last checkpoint names is not there"),

@@ -23,7 +23,7 @@ from objrun.tables.verify.runs import MISSING, refill_run
 from objrun.tables.verify.tables import REBUILT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from objrun.format.keys import SegmentKey
     from objrun.storage import Store
@@ -165,18 +165,17 @@ class Live:
         read = together(
             self.store, lambda piece: _damage(self.store, segments[piece.segment]), pieces
         )
-        reached: dict[tuple[str, str], int] = {}
         for piece, answer in zip(pieces, read, strict=True):
             segment = piece.segment
-            reached[segment.run, segment.writer] = segment.stop
             error = answer()
             checked.add(objects=1, points=segment.stop - segment.start - piece.skip)
             if error is not None:
                 yield unreadable(segments[segment], error)
         checked.add(objects=len(segments) - len(pieces))
-        for writer, stretch in self._gaps(reached, [*segments]).items():
-            again = [*list_segments(self.store, self.experiment, writer[0])]
-            if stretch == self._gaps(reached, again).get(writer):
+        for writer, stretch in self._gaps(segments).items():
+            again = list_segments(self.store, self.experiment, writer[0])
+            # A purge removes segments in any order.
+            if stretch == self._gaps(again).get(writer) and not self.runs.again(writer[0]).purged:
                 first, start, stop = stretch
                 told = f"rows {start} to {stop - 1} of writer {writer[1]} of run {writer[0]}"
                 missing = f"rows {first} to {start - 1} before them are missing"
@@ -184,13 +183,16 @@ class Live:
                 yield Finding("gap", key, f"{told} do not count: {missing}")
 
     def _gaps(
-        self, reached: dict[tuple[str, str], int], segments: list[SegmentKey]
+        self, segments: Collection[SegmentKey]
     ) -> dict[tuple[str, str], tuple[int, int, int]]:
         """Return by writer where its rows end, and the first segment behind that."""
+        ends = dict(self.tabled.stops)
+        for segment, _ in choose(segments, self.tabled.stops):
+            ends[segment.run, segment.writer] = segment.stop
         found: dict[tuple[str, str], tuple[int, int, int]] = {}
         for segment in sorted(segments, reverse=True):
             writer = segment.run, segment.writer
-            end = reached.get(writer, self.tabled.stops.get(writer, 0))
+            end = ends.get(writer, 0)
             if segment.start > end:
                 found[writer] = end, segment.start, segment.stop
         return found

@@ -19,11 +19,13 @@ from objrun.protocol.updates import AddProperties
 from objrun.storage import together
 from objrun.tables.run_rows import STORED, version_of
 from objrun.tables.runs import list_runs
+from objrun.tables.vacuum import DEAD
 from objrun.tables.verify.chains import FILLED, hole, look_at_chain, refill
 from objrun.tables.verify.findings import Finding, Mend, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from objrun.format.states import RunState, Version
     from objrun.storage import ObjectInfo, Store
@@ -63,12 +65,13 @@ class Runs:
     """The runs of a store as they were found; those it does not know yet are looked at when asked.
 
     What looks wrong is looked at twice, the second time with a listing of its own: the store may
-    be in use.
+    be in use. `newest`: when anything was written last, "now" at the earliest.
     """
 
-    def __init__(self, store: Store, checked: Checked) -> None:
+    def __init__(self, store: Store, checked: Checked, newest: datetime) -> None:
         """Know nothing yet."""
         self._store = store
+        self._newest = newest
         self._checked = checked
         self._facts: dict[str, Facts] = {}
         self._members: dict[str, dict[str, None]] = {}
@@ -76,7 +79,7 @@ class Runs:
     def look(self, listed: Listed) -> Iterator[Finding]:
         """Look at all runs that were listed, many at once, and yield what is wrong with them."""
         runs = [run for run in listed if is_run_id(run)]
-        answers = together(self._store, lambda run: _look(self._store, run, listed[run]), runs)
+        answers = together(self._store, lambda run: self._look(run, listed[run]), runs)
         for run, answer in zip(runs, answers, strict=True):
             facts, findings = answer()
             self._keep(facts)
@@ -90,9 +93,25 @@ class Runs:
 
     def again(self, run: str) -> Facts:
         """Return the facts of a run as they are now."""
-        facts = _look(self._store, run, _list(self._store, run)).facts
+        facts = self._look(run, _list(self._store, run)).facts
         self._keep(facts)
         return facts
+
+    def _look(self, run: str, listed: list[ObjectInfo]) -> Seen:
+        """Look at a run; where anything is wrong, once more, at a listing of this moment."""
+        fresh = False
+        for _ in range(RESTARTS):
+            try:
+                seen = _look_once(self._store, run, listed, self._newest)
+            except NotFoundError:
+                # Removed by a purge since it was listed.
+                pass
+            else:
+                if fresh or not seen.findings:
+                    return seen
+            listed, fresh = _list(self._store, run), True
+        message = f"the objects of run {run} change faster than they can be read: try again"
+        raise UnavailableError(message)
 
     def _keep(self, facts: Facts) -> None:
         self._facts[facts.run] = facts
@@ -144,24 +163,7 @@ def _list(store: Store, run: str) -> list[ObjectInfo]:
     return insist(lambda: store.list(keys.run_folder(run)))
 
 
-def _look(store: Store, run: str, listed: list[ObjectInfo]) -> Seen:
-    """Look at a run; where anything is wrong, once more, at a listing of this moment."""
-    fresh = False
-    for _ in range(RESTARTS):
-        try:
-            seen = _look_once(store, run, listed)
-        except NotFoundError:
-            # Removed by a purge since it was listed.
-            pass
-        else:
-            if fresh or not seen.findings:
-                return seen
-        listed, fresh = _list(store, run), True
-    message = f"the objects of run {run} change faster than they can be read: try again"
-    raise UnavailableError(message)
-
-
-def _look_once(store: Store, run: str, listed: list[ObjectInfo]) -> Seen:
+def _look_once(store: Store, run: str, listed: list[ObjectInfo], newest: datetime) -> Seen:
     scheme = run_scheme("", run)
     folders = keys.run_states(run), f"{keys.run_folder(run)}properties/"
     versions, properties, findings = [], [], list[Finding]()
@@ -170,7 +172,7 @@ def _look_once(store: Store, run: str, listed: list[ObjectInfo]) -> Seen:
         if number and info.key == scheme.key(number):
             versions.append(number)
         elif info.key.startswith(folders[1]) and info.key.endswith(".json"):
-            properties.append(info.key)
+            properties.append(info)
         elif not info.key.startswith(f"{keys.run_folder(run)}artifacts/"):
             findings.append(unknown(info.key))
     look = look_at_chain(store, scheme, _identity, versions)
@@ -192,7 +194,7 @@ def _look_once(store: Store, run: str, listed: list[ObjectInfo]) -> Seen:
     )
     if not facts.purged:
         state = look.last.state if look.last else None
-        findings += _properties(store, properties, state)
+        findings += _properties(store, properties, state, newest)
     if properties and not facts.last:
         findings.append(
             Finding("missing_run", keys.run_states(run), f"it has properties: {MISSING}")
@@ -243,8 +245,11 @@ def refill_run(store: Store, experiment: str, run: str) -> None:
     refill(store, run_scheme(experiment, run), told)
 
 
-def _properties(store: Store, names: Iterable[str], state: RunState | None) -> Iterator[Finding]:
-    for key in names:
+def _properties(
+    store: Store, listed: Iterable[ObjectInfo], state: RunState | None, newest: datetime
+) -> Iterator[Finding]:
+    for info in listed:
+        key = info.key
         data = insist(partial(store.get, key))
         try:
             found = decode_property(key, data)
@@ -254,6 +259,9 @@ def _properties(store: Store, names: Iterable[str], state: RunState | None) -> I
         if state is None:
             continue
         if found.key not in state.properties:
+            if newest - info.modified < DEAD:
+                # Its writer is about to add it.
+                continue
             told = f"{found.key[:80]!r} of run {state.run_id} is not in its state"
             repair = "it is added to the state, as its writer meant to do"
             mend = Mend(adopt_property, (found.run_id, found.key, found.value))

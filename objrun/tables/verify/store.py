@@ -12,7 +12,7 @@ from objrun.format.documents import decode_header, decode_number
 from objrun.format.names import is_experiment
 from objrun.protocol.experiments import full_name
 from objrun.protocol.settle import insist
-from objrun.tables.verify.deep import compare_runs, compare_summaries
+from objrun.tables.verify.deep import look_deeper
 from objrun.tables.verify.experiments import list_parts, look_at_experiment, look_at_numbers
 from objrun.tables.verify.findings import Checked, Finding, unreadable
 from objrun.tables.verify.live import Live
@@ -61,7 +61,7 @@ def verify(
         listed = _listed(store, names)
     newest = max((info.modified for info in listed), default=datetime.min.replace(tzinfo=UTC))
     checked.add(known=len(listed))
-    runs = Runs(store, checked)
+    runs = Runs(store, checked, newest)
     yield from runs.look(by_run(listed))
     lost = runs.experiments() - {*names} if experiments is None else set()
     for name in sorted({*names, *lost}):
@@ -123,8 +123,7 @@ def _experiment(
     yield from look_at_numbers(store, name, parts.claims, runs)
     live = Live(store, name, early, parts, tabled, runs, max(times))
     found = [*tabled.findings, *live.look(checked)]
-    if deep and tabled.checkpoint and not any(finding.repair == REBUILT for finding in found):
-        found += compare_runs(store, tabled.checkpoint, runs)
-        found += compare_summaries(store, tabled.checkpoint)
+    if deep and not any(finding.repair == REBUILT for finding in found):
+        found += look_deeper(store, name, runs)
     yield from mended(found, name, {facts.run for facts in runs.of(name)})
     checked.add(objects=checked.known - checked.objects)

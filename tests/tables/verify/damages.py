@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pytest
 
+from objrun import clock
 from objrun.format import keys
 from objrun.format.documents import (
     decode_number,
@@ -19,6 +21,7 @@ from objrun.format.documents import (
 from objrun.format.states import NumberClaim, Property
 from objrun.protocol.chain import create, tombstone
 from objrun.protocol.live import run_scheme
+from objrun.tables.vacuum import DEAD
 from tests.tables.verify.stores import LAST, NAME, Made, lose, lose_table, spoil, spoil_table
 
 if TYPE_CHECKING:
@@ -39,6 +42,12 @@ def orphan(made: Made) -> str:
     prop = Property(run_id="r1", key="new one", value="x", write_id="0" * 32)
     key = keys.run_property("r1", "new one")
     made.store.put(key, encode_property(prop))
+    # Until something is written an hour later its writer may be about to go on.
+    assert made.find() == []
+    now = clock.now
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "now", lambda: now() + DEAD)
+        made.store.put(LAST, made.store.get(LAST))
     return key
 
 
