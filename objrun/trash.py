@@ -11,7 +11,6 @@ from objrun import clock
 from objrun.errors import (
     CorruptObjectWarning,
     ExperimentNotFoundError,
-    FormatError,
     RunNotFoundError,
     UserErrorException,
 )
@@ -149,17 +148,13 @@ def _read(store: Store, experiment: str) -> tuple[pl.DataFrame, set[str], int]:
     from objrun.tables.runs import list_runs
 
     listed = list_runs(store, experiment, {})
-    versions, gone, purged = [], set(), set()
-    for one, version in read_changed(store, listed.changed(experiment, {})):
-        if isinstance(version, FormatError):
-            warnings.warn(f"{version.message}: left alone", CorruptObjectWarning, stacklevel=4)
-            gone.add(one.run)
-        elif version is not None and version.purged:
-            purged.add(one.run)
-        elif version is not None:
-            versions.append(version)
-    rows = last_rows([listed.rows, stored_frame(versions)])
-    return rows.filter(~pl.col("run_id").is_in([*gone, *purged])), purged, len(gone)
+    read = read_changed(store, listed.changed(experiment, {}))
+    for error in read.damaged.values():
+        warnings.warn(f"{error.message}: left alone", CorruptObjectWarning, stacklevel=4)
+    rows = last_rows([listed.rows, stored_frame(read.versions.values())])
+    purged = {one.run for one in read.purged}
+    without = [*purged, *(one.run for one in read.damaged)]
+    return rows.filter(~pl.col("run_id").is_in(without)), purged, len(read.damaged)
 
 
 def collect(workspace: Workspace, older_than: timedelta, *, dry_run: bool) -> Iterator[Freed]:

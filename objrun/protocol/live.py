@@ -23,7 +23,7 @@ from objrun.protocol.updates import replay
 from objrun.storage import together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from objrun.format.keys import SegmentKey
     from objrun.format.states import RunState, Version
@@ -56,6 +56,18 @@ class Marked(NamedTuple):
     marked: int
 
 
+class Changed(NamedTuple):
+    """Runs that are newer than what was known of them, told apart, in the order of the question.
+
+    `versions`: the last version of each that has a state. `purged`: the tombstones of others.
+    `damaged`: why the last version cannot be read; an earlier one must not pass for it.
+    """
+
+    versions: dict[Marked, Version[RunState]]
+    purged: dict[Marked, Version[RunState]]
+    damaged: dict[Marked, FormatError]
+
+
 def run_scheme(experiment: str, run: str) -> Scheme[RunState]:
     """Return the scheme of a run's chain: its markers stand in its experiment's feed."""
     return Scheme(
@@ -79,23 +91,20 @@ def last_markers(store: Store, experiment: str) -> dict[str, int]:
     return last
 
 
-def read_changed(
-    store: Store, asked: Iterable[Marked]
-) -> Iterator[tuple[Marked, Version[RunState] | FormatError | None]]:
-    """Yield the last version of each run, many read at once; None if none is newer than `known`.
-
-    A damaged one is yielded as its error; of a purged run it is the tombstone, without a state.
-    """
-    wanted = [*asked]
-    for one, read in zip(wanted, together(store, partial(_last_of, store), wanted), strict=True):
+def read_changed(store: Store, asked: Sequence[Marked]) -> Changed:
+    """Return what has become of runs since the version that is known of each, many read at once."""
+    changed = Changed({}, {}, {})
+    for one, read in zip(asked, together(store, partial(_last_of, store), asked), strict=True):
         try:
             version = read()
         except FormatError as error:
-            yield one, error
-        else:
-            # The marker of one who lost the race for an id stands in another experiment.
-            where = version and (version.state.experiment if version.state else version.experiment)
-            yield one, version if where == one.experiment else None
+            changed.damaged[one] = error
+            continue
+        # The marker of one who lost the race for an id stands in another experiment.
+        where = version and (version.state.experiment if version.state else version.experiment)
+        if version and where == one.experiment:
+            (changed.purged if version.purged else changed.versions)[one] = version
+    return changed
 
 
 def _last_of(store: Store, asked: Marked) -> Version[RunState] | None:

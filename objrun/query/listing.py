@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
@@ -82,14 +81,12 @@ def read_runs_at(store: Store, known: Mapping[str, Known], root: str | None = No
     asked = [
         marked for name, runs in listed.items() for marked in runs.changed(name, _seen(known[name]))
     ]
-    damaged: defaultdict[str, list[str]] = defaultdict(list)
-    for one, version in read_changed(store, asked):
-        if isinstance(version, FormatError):
-            warnings.warn(f"{version.message}: left out", CorruptObjectWarning, stacklevel=5)
-            # An earlier version must not pass for the last one.
-            damaged[one.experiment].append(one.run)
-        elif version is not None:
-            known[one.experiment].versions[one.run] = version
+    read = read_changed(store, asked)
+    for fault in read.damaged.values():
+        warnings.warn(f"{fault.message}: left out", CorruptObjectWarning, stacklevel=5)
+    for one, version in (read.versions | read.purged).items():
+        known[one.experiment].versions[one.run] = version
+    damaged = {name: [one.run for one in read.damaged if one.experiment == name] for name in listed}
     frames = [_last(known[name], runs, damaged[name]) for name, runs in listed.items()]
     rows = pl.concat([STORED.to_frame(), *frames]).filter(pl.col("lifecycle") != "deleted")
     return RunsAt(rows, {name: runs.checkpoint for name, runs in listed.items()})

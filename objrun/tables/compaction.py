@@ -267,17 +267,9 @@ class _Attempt:
             for run, marked in self.listing.markers.items()
             if marked > known.versions.get(run, 0)
         ]
-        versions: list[Version[RunState]] = []
-        gone: set[str] = set()
-        damaged: list[FormatError] = []
-        for one, version in read_changed(self.store, asked):
-            if isinstance(version, FormatError):
-                damaged.append(version)
-            elif version is not None and version.purged:
-                gone.add(one.run)
-            elif version is not None:
-                versions.append(version)
-        return versions, gone, damaged
+        read = read_changed(self.store, asked)
+        gone = {one.run for one in read.purged}
+        return [*read.versions.values()], gone, [*read.damaged.values()]
 
     def _pieces(
         self, known: Known, changed: Iterable[Version[RunState]], drop: frozenset[str]

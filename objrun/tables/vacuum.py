@@ -161,9 +161,11 @@ def _folded(
         for run, version in waiting.items()
     ]
     burnt: list[Marked] = []
-    for one, found in read_changed(store, asked):
-        if isinstance(found, FormatError):
+    read = read_changed(store, asked)
+    for one in asked:
+        if one in read.damaged:
             continue
+        found = read.versions.get(one) or read.purged.get(one)
         last = found if found is not None or one.known else _of_another(store, one)
         if isinstance(last, FormatError):
             continue

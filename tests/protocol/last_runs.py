@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from objrun.errors import FormatError
 from objrun.protocol.live import Marked, last_markers, read_changed
 from objrun.storage import together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from objrun.errors import FormatError
     from objrun.format.states import RunState, Version
     from objrun.storage import Store
 
@@ -42,15 +42,13 @@ def read_runs(store: Store, known: Mapping[str, Known]) -> dict[str, Runs]:
             before = seen[run].version if run in seen else 0
             if marked > before:
                 asked.append(Marked(experiment, run, before, marked))
-    for one, version in read_changed(store, asked):
-        versions, damaged, purged = found[one.experiment]
-        if isinstance(version, FormatError):
-            # An earlier version must not pass for the last one.
-            versions.pop(one.run, None)
-            damaged.append(version)
-        elif version is not None and version.purged:
-            versions.pop(one.run, None)
-            purged.add(one.run)
-        elif version is not None:
-            versions[one.run] = version
+    read = read_changed(store, asked)
+    for one in (*read.damaged, *read.purged):
+        found[one.experiment].versions.pop(one.run, None)
+    for one, error in read.damaged.items():
+        found[one.experiment].damaged.append(error)
+    for one in read.purged:
+        found[one.experiment].purged.add(one.run)
+    for one, version in read.versions.items():
+        found[one.experiment].versions[one.run] = version
     return found

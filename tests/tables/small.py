@@ -108,11 +108,10 @@ def found(store: Store) -> tuple[dict[Writer, int], dict[str, int]]:
     listed = list_runs(store, NAME, {})
     assert listed.rows["run_id"].is_unique().all(), "a run twice"
     versions = dict(listed.rows.select("run_id", "version").iter_rows())
-    for one, version in read_changed(store, listed.changed(NAME, {})):
-        assert not isinstance(version, Exception)
-        if version is not None and not version.purged:
-            versions[one.run] = version.version
-    return counts, versions
+    read = read_changed(store, listed.changed(NAME, {}))
+    assert not read.damaged
+    newer = {one.run: version.version for one, version in read.versions.items()}
+    return counts, versions | newer
 
 
 def check(store: Store, acknowledged: Truth, logged: Truth) -> None:
