@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
@@ -22,17 +22,17 @@ from benchmarks.make_store import Live, make, put_version, with_state
 from benchmarks.sizes import FULL, shown, told
 from objrun import Experiment, Workspace, clock
 from objrun.format import keys
+from objrun.format.checkpoints import Checkpoint, TableFile
 from objrun.format.segments import SCHEMA, encode_segment
 from objrun.protocol.cover import choose
 from objrun.storage import CountingStore, MemoryStore
 from objrun.tables.chunks import full_frame
 from objrun.tables.compaction import compact, list_live
-from objrun.tables.planning import POINTS, Planned, jobs_of, merge_of
+from objrun.tables.planning import MOST_LEVELS, POINTS, RATIO, Planned, jobs_of, merge_of
 from objrun.tables.stats import STORAGE_PRICE, WRITE_PRICE
 from objrun.tables.vacuum import vacuum
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
 SEGMENTS = 10_000 if FULL else 2_000
@@ -166,6 +166,42 @@ def test_steady_state(note: Note) -> None:
     monthly = size / hours * 24 * 30 / 1e9 * STORAGE_PRICE
     more = f"{size / points:.1f} bytes a point; a month of it costs ${monthly:.2f} a month to keep"
     note(f"{WORKERS:,} workers: what is stored", f"{size / 1e6 / hours:,.0f} MB an hour", "-", more)
+
+
+@pytest.mark.parametrize("days", [1, 7, 30])
+def test_amplification(note: Note, days: int) -> None:
+    """How often a point is written if each minute brings those of 1,000 workers: plans alone."""
+    new, minutes = 60 * 1_000, days * 24 * 60
+    levels: list[int] = []
+    written: Counter[int] = Counter()
+    for _ in range(minutes):
+        merge = merge_of(checkpoint_of(levels), POINTS, new, all_levels=False)
+        levels = [*levels[: merge.level], merge.rows]
+        written[merge.level] += merge.rows
+    times = [written[level] / (new * minutes) for level in range(MOST_LEVELS)]
+    work = f"{days} days of 1,000 workers, compacted each minute: how often a point is written"
+    more = f"{', '.join(f'{each:.1f}' for each in times)} by level, the oldest first"
+    note(work, f"{sum(times):.1f}", f"{RATIO * MOST_LEVELS}", more)
+
+
+def checkpoint_of(levels: Sequence[int]) -> Checkpoint:
+    """Return a checkpoint of metrics alone, with so many rows a level."""
+    files = [
+        TableFile(
+            name="a",
+            kind="metrics",
+            level=level,
+            rows=rows,
+            size=1,
+            footer=8,
+            crc32=0,
+            first="a",
+            last="b",
+        )
+        for level, rows in enumerate(levels)
+    ]
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return Checkpoint(number=1, experiment="bench", write_id="", written=now, files=tuple(files))
 
 
 def segment_of(began: datetime, points: int) -> bytes:

@@ -88,6 +88,18 @@ def test_work_grows_with_what_is_new(deltas: list[int]) -> None:
     assert written <= 2 * RATIO * MOST_LEVELS * sum(deltas) + newest
 
 
+def test_a_day_of_compactions_writes_each_row_ten_times_a_level_at_most() -> None:
+    """One each minute, as many new rows each time."""
+    new, minutes = 60_000, 24 * 60
+    levels: list[int] = []
+    written: Counter[int] = Counter()
+    for _ in range(minutes):
+        merge = merge_of(with_levels(*levels), POINTS, new, all_levels=False)
+        levels = [*levels[: merge.level], merge.rows]
+        written[merge.level] += merge.rows
+    assert max(written.values()) <= RATIO * new * minutes
+
+
 ROOTS = st.sampled_from([f"r{n}" for n in range(12)])
 
 
