@@ -67,7 +67,7 @@ PARTS = {
     # Shipped for the tests of others' stores; nothing of the package imports it.
     "testing": Part(
         "errors clock format storage protocol query",
-        "hypothesis jsonschema moto numpy polars pyarrow pytest werkzeug",
+        "hypothesis jsonschema moto numpy orjson polars pyarrow pytest werkzeug",
     ),
 }
 

@@ -1,0 +1,355 @@
+"""The actors of the scenes: the product's own code, and notes of what its callers were told."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from objrun.errors import CommitUnknownError, FlushTimeoutError
+from objrun.format import keys
+from objrun.format.states import RunState, Version
+from objrun.protocol.chain import Chain, create, first_version, load_last
+from objrun.protocol.live import read_changed, run_scheme
+from objrun.protocol.numbers import Numbers
+from objrun.protocol.settle import insist
+from objrun.protocol.updates import CREATE, SetTags
+from objrun.protocol.writer import Writer
+from objrun.query.metrics import refuse
+from objrun.tables.chunks import full_frame
+from objrun.tables.compaction import compact
+from objrun.tables.points import read_points, read_tail
+from objrun.tables.reading import Rows
+from objrun.tables.runs import list_runs
+from objrun.tables.vacuum import vacuum
+from objrun.testing.sim import Promises
+from objrun.testing.sim.history import Read, Register, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from objrun.testing.sim import World
+
+NAME = "e"
+NOW = timedelta(0)
+HOUR = timedelta(hours=1)
+WHEN = datetime(2026, 1, 30, tzinfo=UTC)
+EACH = 1000
+"""Values of points: of process p these are p * EACH and on, in the order of logging."""
+
+
+@dataclass(frozen=True)
+class Future:
+    """A change that only a later version of the library knows: a field that ours must keep."""
+
+    token: str
+
+    def op(self) -> dict[str, Any]:
+        return {"op": "set_future", "future": {self.token: 1}}
+
+    def apply(self, state: RunState) -> RunState:
+        future = {**state.extra.get("future", {}), self.token: 1}
+        return replace(state, extra={**state.extra, "future": future})
+
+
+class Cast:
+    """Who works on the experiment of a world, and what they were told."""
+
+    def __init__(self, world: World, before: Cast | None = None) -> None:
+        self.world = world
+        self.store = world.store
+        self.promises = Promises(world.bucket, NAME)
+        self.registers: defaultdict[str, Register] = defaultdict(Register)
+        self.logged: Counter[tuple[str, int]] = Counter()
+        self.durable: Counter[tuple[str, int]] = Counter()
+        self.numbers: list[int] = []
+        if before is not None:
+            self.promises.follow(before.promises)
+            self.logged.update(before.logged)
+            self.durable.update(before.durable)
+            for run, register in before.registers.items():
+                # What was before all else.
+                self.registers[run] = Register(
+                    dict.fromkeys(register.began, -2), dict.fromkeys(register.ended, -1)
+                )
+
+    # -- chains
+
+    def start_run(self, run: str, root: str | None = None, number: int = 1) -> bool:
+        """Commit version 1 of a run."""
+        state = RunState(
+            run_id=run, experiment=NAME, number=number, root_run_id=root or run,
+            parent_run_id=root, created=WHEN, status="Running",
+        )  # fmt: skip
+        done = create(self.store, run_scheme(NAME, run), first_version(state, [CREATE]))
+        if done:
+            self._told(lambda: self.promises.acknowledge_version(run, 1))
+        return done
+
+    def chain(self, run: str) -> Chain[RunState]:
+        """A handle that knows the last version."""
+        scheme = run_scheme(NAME, run)
+        head = load_last(self.store, scheme)
+        assert head is not None
+        return Chain(self.store, scheme, head)
+
+    def change(
+        self, run: str, *tokens: str, chain: Chain[RunState] | None = None, future: bool = False
+    ) -> None:
+        """Add tokens to a run, each by a commit; one whose outcome stays open is tried again."""
+        chain = chain or self.chain(run)
+        for token in tokens:
+            self._begins(run, token)
+            done = False
+            while not done:
+                try:
+                    state = chain.commit(Future(token) if future else SetTags({token: "1"}))
+                except CommitUnknownError:
+                    continue
+                done = True
+                assert token in state.tags or future, f"{token} was committed and is not there"
+            self._ends(run, token, chain.head.version)
+
+    def blind(self, run: str, *tokens: str) -> None:
+        """Add tokens as a worker who may not read: versions of operations alone. SPEC 8.3."""
+        scheme = run_scheme(NAME, run)
+        number = 1
+        for token in tokens:
+            self._begins(run, token)
+            done = False
+            while not done:
+                number += 1
+                version: Version[RunState] = Version(
+                    version=number, write_id=f"{self.world.trace} {token}", written=WHEN,
+                    ops=(SetTags({token: "1"}).op(),), state=None, base=1,
+                )  # fmt: skip
+                done = create(self.store, scheme, version)
+            self._ends(run, token, number)
+
+    def _begins(self, run: str, token: str) -> None:
+        began = self.registers[run].began
+        self._told(lambda: began.setdefault(token, len(self.world.steps)), f"{token} begins")
+
+    def _ends(self, run: str, token: str, version: int) -> None:
+        def end() -> None:
+            self.registers[run].ended[token] = len(self.world.steps)
+            self.promises.acknowledge_version(run, version)
+
+        self._told(end, f"{token} is acknowledged")
+
+    def _told(self, call: Callable[[], Any], what: str = "") -> Any:
+        return self.world.note(call, what)
+
+    def create_run(self, run: str, experiment: str = NAME) -> None:
+        """Claim a number and start a run, as one who must get what it is told."""
+        number = Numbers(self.store, experiment).claim(run)
+        assert self.start_run(run, number=number), f"{run} is nobody else's"
+        self._told(lambda: self.numbers.append(number), f"{run} is number {number}")
+
+    def check_numbers(self) -> None:
+        """Each number is of one run, and no run is left out."""
+        assert len({*self.numbers}) == len(self.numbers), f"numbers given: {self.numbers}"
+        self.promises.check_visible()
+
+    # -- points
+
+    def writer(self, run: str) -> Writer:
+        """A writer of one process."""
+        return Writer(lambda: self.store, NAME, run)
+
+    def log(self, writer: Writer, process: int, run: str, flushes: Iterable[int]) -> None:
+        """Log so many points before each flush; what a flush has confirmed is durable."""
+        for count in flushes:
+            self.buffer(writer, process, run, count)
+            while True:
+                try:
+                    writer.flush()
+                    break
+                except FlushTimeoutError:
+                    continue
+            self._told(lambda: self._durable(writer, process, run), f"points of {process}")
+
+    def buffer(self, writer: Writer, process: int, run: str, count: int) -> None:
+        """Log points that wait."""
+        for _ in range(count):
+            value = process * EACH + self.logged[run, process]
+            writer.buffer.add("x", float(value), None, value)
+            self.logged[run, process] += 1
+
+    def _durable(self, writer: Writer, process: int, run: str) -> None:
+        self.durable[run, process] = self.logged[run, process]
+        identity = writer._writer  # noqa: SLF001 - by it the points are found
+        self.promises.acknowledge_points(run, identity, self.logged[run, process])
+
+    # -- readers
+
+    def read_runs(self, reader: str, times: int = 1) -> None:
+        """List the runs, and look at those whose updates are watched."""
+        for _ in range(times):
+            began = self._told(lambda: len(self.world.steps), f"{reader} looks")
+            least = dict(self.promises.versions)
+            seen = self.versions()
+            ended = self._told(lambda: len(self.world.steps), f"{reader} has seen {seen}")
+            for run, version in least.items():
+                if run not in self.promises.purged:
+                    assert seen.get(run, 0) >= version, f"{run} has {version}, seen is {seen}"
+            for run in self.registers:
+                if run in seen:
+                    self.registers[run].reads.append(Read(reader, began, ended, seen[run]))
+
+    def read_one(self, reader: str, run: str, times: int = 1) -> None:
+        """Read a run by its id."""
+        for _ in range(times):
+            began = self._told(lambda: len(self.world.steps), f"{reader} looks")
+            version = self.chain(run).head.version
+            ended = self._told(lambda: len(self.world.steps), f"{reader} has seen {version}")
+            self.registers[run].reads.append(Read(reader, began, ended, version))
+
+    def versions(self) -> dict[str, int]:
+        """The version of each run as a listing gives it."""
+        listed = list_runs(self.store, NAME, {})
+        assert listed.rows["run_id"].is_unique().all(), "a run twice"
+        found = dict(listed.rows.select("run_id", "version").iter_rows())
+        for one, version in read_changed(self.store, listed.changed(NAME, {})):
+            assert not isinstance(version, Exception), version
+            if version is not None and version.purged:
+                found.pop(one.run, None)
+            elif version is not None:
+                found[one.run] = version.version
+        return found
+
+    def read_points(self, reader: str, times: int = 1, *, live: bool = False) -> None:
+        """Read all points: none twice, none missing below what was durable, never fewer."""
+        before: Counter[tuple[str, int]] = Counter()
+        for _ in range(times):
+            least = self._told(self.durable.copy, f"{reader} looks")
+            seen = self.live_points() if live else self.points()
+            self._told(lambda: None, f"{reader} has seen {sum(seen.values())} points")
+            for (run, process), count in (least | before).items():
+                if run not in self.promises.purged:
+                    told = f"{seen[run, process]} points of {process} in {run}, not {count}"
+                    assert seen[run, process] >= count, told
+            before = seen
+
+    def points(self) -> Counter[tuple[str, int]]:
+        """How many points of each run and process are read; each must be there once, in order."""
+        frame = full_frame(read_points(self.store, NAME, Rows(), refuse).chunk)
+        rows = frame.sort("run_id", "writer", "offset").select(
+            "run_id", "writer", "offset", "value"
+        )
+        return self._counted(rows.iter_rows())
+
+    def live_points(self) -> Counter[tuple[str, int]]:
+        """The same where there are no tables, without the work of putting points in order."""
+        tail, _ = read_tail(self.store, NAME, Rows(), None, lambda checkpoint: checkpoint)
+        return self._counted(
+            (segment.run, segment.writer, segment.start + place, value)
+            for _, segment, skip, data in tail.shards
+            for place, value in enumerate(values_of(data))
+            if place >= skip
+        )
+
+    def _counted(self, rows: Iterable[tuple[str, str, int, float]]) -> Counter[tuple[str, int]]:
+        offsets: Counter[tuple[str, str]] = Counter()
+        counts: Counter[tuple[str, int]] = Counter()
+        for run, writer, offset, value in rows:
+            assert offset == offsets[run, writer], f"offset {offset} of {writer}: a gap, or twice"
+            offsets[run, writer] += 1
+            process, place = divmod(int(value), EACH)
+            assert place == counts[run, process], (
+                f"point {place} of process {process}: a gap, or twice"
+            )
+            counts[run, process] += 1
+        for whose, count in counts.items():
+            assert count <= self.logged[whose], f"{whose} has logged {self.logged[whose]}"
+        return counts
+
+    # -- upkeep
+
+    def compact(self, times: int = 1) -> None:
+        for _ in range(times):
+            compact(self.store, NAME)
+
+    def vacuum(self, retention: timedelta = NOW) -> None:
+        vacuum(self.store, NAME, retention=retention)
+
+    def late(self) -> None:
+        """Requests of those who worked before this world began arrive once more."""
+        for key, data in self.promises.ever():
+            if keys.parse_segment(key) or keys.parse_marker(key):
+                insist(partial(self.store.put, key, data))
+
+    # -- the end
+
+    def check_chains(self) -> None:
+        """All updates that were told are there, in an order that is that of real time."""
+        self.promises.check_visible()
+        for run, register in self.registers.items():
+            register.check(self.stored(run))
+
+    def check_points(self, *, live: bool = False) -> None:
+        """All points that were told are found once, in order."""
+        self.promises.check_visible()
+        points = self.live_points() if live else self.points()
+        for whose, count in self.durable.items():
+            if whose[0] not in self.promises.purged:
+                assert points[whose] >= count, f"{whose}: {points[whose]} of {count} are found"
+
+    def check(self) -> None:
+        """All that was told is true, and no more."""
+        self.check_chains()
+        self.check_points()
+        seen = self.versions()
+        for run, version in self.promises.versions.items():
+            assert seen.get(run, 0) >= version, f"{run} has {version}, seen is {seen}"
+
+    def stored(self, run: str) -> dict[int, Any]:
+        """The versions of a run's chain."""
+        folder = keys.run_states(run)
+        objects = self.world.bucket.objects
+        found = {
+            keys.parse_version(k) or 0: v[0] for k, v in objects.items() if k.startswith(folder)
+        }
+        return {number: stored(data) for number, data in found.items()}
+
+    def finish(self) -> None:
+        """An hour later, a compaction and vacuum leave only what the last checkpoint names."""
+        self.world.bucket.time += 2 * HOUR
+        self.vacuum()
+        self.start_run("last", number=99)
+        self.compact()
+        self.vacuum()
+        self.check()
+        checkpoint = self.promises.checkpoint()
+        assert checkpoint is not None
+        own = keys.experiment_folder(NAME)
+        expected = {f"{keys.tables(NAME)}{file.name}" for file in checkpoint.files}
+        expected.add(keys.checkpoint(NAME, checkpoint.number))
+        kept = {key for key in self.world.bucket.objects if key.startswith(own)}
+        kept = {key for key in kept if "/state/" not in key and "/numbers/" not in key}
+        assert kept == expected, f"left over: {sorted(kept - expected)}"
+
+
+def values_of(segment: bytes) -> list[float]:
+    """The values of a segment."""
+    values: list[float] = pq.read_table(io.BytesIO(segment), columns=["value"])["value"].to_pylist()
+    return values
+
+
+def fork_of(writer: Writer) -> Writer:
+    """What a forked child has of its parent's writer."""
+    child = copy.copy(writer)
+    child.buffer = copy.copy(writer.buffer)
+    for name in ("stepped", "plain", "_mixed"):
+        waiting = {key: rows[:] for key, rows in getattr(writer.buffer, name).items()}
+        setattr(child.buffer, name, waiting)
+    child.buffer._retired = [*writer.buffer._retired]  # noqa: SLF001 - memory is copied
+    child._open = [*writer._open]  # noqa: SLF001
+    child.forked()
+    return child

@@ -1,0 +1,63 @@
+"""How each scene is tried: in a minute by `make test`, for as long as asked by `make simulate`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from objrun.testing.sim import Explored, Limits, Scene, crash, explore, sample
+from tests.simulated.scenes import SCENES, small_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Try = Callable[[Scene], Explored]
+
+
+class Plan(NamedTuple):
+    """Ways to try a scene: `short` for every change, `long` now and then, seeds beside it."""
+
+    short: Try
+    long: Try
+
+
+def calm(scene: Scene, *, switches: int | None = None, most: int = 10**9) -> Explored:
+    """Every order in which nothing goes wrong."""
+    return explore(replace(scene, limits=Limits()), switches=switches, most=most)
+
+
+def seeds(count: int) -> Try:
+    return partial(sample, seeds=range(count))
+
+
+PAUSES = partial(explore, switches=1, in_turn=True)
+"""One actor is paused at each of its requests while all others go on to their ends."""
+
+TWICE = partial(explore, switches=2, in_turn=True)
+"""Two pauses, of the same actor or of another one."""
+
+PLANS = {
+    "two-writers": Plan(partial(explore, switches=2), explore),
+    "writer-and-readers": Plan(calm, explore),
+    "many-writers": Plan(seeds(60), seeds(2000)),
+    "creators": Plan(partial(explore, switches=1), partial(explore, switches=3)),
+    "many-creators": Plan(seeds(40), seeds(2000)),
+    "one-logger": Plan(partial(explore, switches=1), partial(explore, switches=3)),
+    "fork": Plan(partial(explore, switches=1), partial(explore, switches=3)),
+    "loggers": Plan(seeds(40), seeds(2000)),
+    "paused-upkeep": Plan(PAUSES, TWICE),
+    "upkeep-that-keeps": Plan(PAUSES, TWICE),
+    "vacuum-meanwhile": Plan(PAUSES, explore),
+    "paused-reader": Plan(PAUSES, TWICE),
+    "reader-of-old-tables": Plan(PAUSES, TWICE),
+    "maintenance": Plan(partial(crash, every=4), crash),
+    "crowd": Plan(seeds(15), seeds(1000)),
+}
+
+
+def tried(name: str, *, long: bool = False) -> Explored:
+    """Try a scene; SimulationError where a promise is broken."""
+    plan = PLANS[name]
+    with small_limits():
+        return (plan.long if long else plan.short)(SCENES[name])

@@ -1,0 +1,288 @@
+"""The scenes that are played: who is in them, what may go wrong, and with what they begin."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from functools import cache, partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from objrun.errors import StoreError
+from objrun.format import keys
+from objrun.protocol import writer
+from objrun.testing.sim import Bucket, Limits, Replay, Scene, World
+from tests.simulated.cast import HOUR, NOW, Cast, fork_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from objrun.protocol.writer import Writer
+
+DAYS = timedelta(days=2)
+
+
+@contextmanager
+def small_limits() -> Iterator[None]:
+    """Have writers close their segments after a few points, and buckets of few run numbers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writer, "CLOSED_ROWS", 3)
+        patch.setattr(keys, "BUCKET_SIZE", 3)
+        yield
+
+
+class Prepared(NamedTuple):
+    """A bucket in which something has happened, and what those who did it were told."""
+
+    bucket: Bucket
+    cast: Cast
+
+
+def prepared(*acts: Callable[[Cast], object]) -> Prepared:
+    """Let actors act one after the other."""
+    world = World()
+    cast = Cast(world)
+    for place, act in enumerate(acts):
+        world.spawn(f"before{place}", partial(act, cast))
+    with small_limits():
+        world.run(Replay(""))
+    for actor in world.actors.values():
+        assert actor.error is None, actor.error
+    world.bucket.watchers.clear()
+    return Prepared(world.bucket, cast)
+
+
+# -- chains
+
+
+@cache
+def one_run() -> Prepared:
+    return prepared(lambda cast: cast.start_run("r"))
+
+
+def two_writers(world: World) -> Callable[[], None]:
+    cast = Cast(world, one_run().cast)
+    for name in "ab":
+        world.spawn(name, partial(cast.change, "r", f"{name}1", chain=cast.chain("r")))
+    return cast.check_chains
+
+
+def writer_and_readers(world: World) -> Callable[[], None]:
+    cast = Cast(world, one_run().cast)
+    world.spawn("a", partial(cast.change, "r", "a1", chain=cast.chain("r")))
+    world.spawn("r", partial(cast.read_runs, "r"))
+    world.spawn("s", partial(cast.read_one, "s", "r"))
+    return cast.check_chains
+
+
+def many_writers(world: World) -> Callable[[], None]:
+    cast = Cast(world, one_run().cast)
+    for place, name in enumerate("abcd"):
+        change = partial(cast.change, "r", f"{name}1", f"{name}2", future=name == "d")
+        world.spawn(name, change, skew=DAYS * (place - 1))
+    world.spawn("blind", partial(cast.blind, "r", "x1", "x2"))
+    world.spawn("r", partial(cast.read_runs, "r", 3))
+    world.spawn("s", partial(cast.read_one, "s", "r", 3))
+    return cast.check_chains
+
+
+def creators(world: World) -> Callable[[], None]:
+    cast = Cast(world)
+    for name in "ab":
+        world.spawn(name, partial(cast.create_run, name))
+    return cast.check_numbers
+
+
+def many_creators(world: World) -> Callable[[], None]:
+    """Numbers go on in the next bucket: here one has three."""
+    cast = Cast(world)
+
+    def several(name: str) -> None:
+        for place in range(3):
+            cast.create_run(f"{name}{place}")
+
+    for name in "abc":
+        world.spawn(name, partial(several, name))
+    world.spawn("r", partial(cast.read_runs, "r", 3))
+    return cast.check_numbers
+
+
+# -- points
+
+
+def one_logger(world: World) -> Callable[[], None]:
+    cast = Cast(world, one_run().cast)
+    world.spawn("w", lambda: cast.log(cast.writer("r"), 1, "r", [2, 1, 2]))
+    world.spawn("r", partial(cast.read_points, "r", live=True))
+    return partial(cast.check_points, live=True)
+
+
+def fork(world: World) -> Callable[[], None]:
+    """A process forks while points wait; both go on."""
+    cast = Cast(world, one_run().cast)
+
+    def parent() -> None:
+        own: Writer = cast.writer("r")
+        cast.log(own, 1, "r", [2])
+        cast.buffer(own, 1, "r", 1)
+        child = fork_of(own)
+        world.spawn("child", lambda: cast.log(child, 2, "r", [2, 1]))
+        cast.log(own, 1, "r", [1, 1])
+
+    world.spawn("w", parent)
+    return partial(cast.check_points, live=True)
+
+
+def loggers(world: World) -> Callable[[], None]:
+    cast = Cast(world, one_run().cast)
+    for process in (1, 2, 3):
+        flushes = [process, 2, 1, 3]
+        log = partial(lambda p, flushes: cast.log(cast.writer("r"), p, "r", flushes), process)
+        world.spawn(f"w{process}", partial(log, flushes))
+    for name in ("r", "s"):
+        world.spawn(name, partial(cast.read_points, name, 3, live=True))
+    return partial(cast.check_points, live=True)
+
+
+# -- tables
+
+
+@cache
+def half_compacted() -> Prepared:
+    """A store with a checkpoint that was vacuumed, and something new to compact."""
+
+    def old(cast: Cast) -> None:
+        cast.start_run("m")
+        cast.start_run("c", "m", number=2)
+        cast.log(cast.writer("m"), 1, "m", [3])
+        cast.log(cast.writer("c"), 2, "c", [2])
+        cast.compact()
+        cast.vacuum()
+
+    def new(cast: Cast) -> None:
+        cast.change("m", "before")
+        cast.start_run("z", number=3)
+        cast.log(cast.writer("m"), 3, "m", [2, 1, 1])
+        cast.log(cast.writer("c"), 4, "c", [1])
+
+    return prepared(old, new)
+
+
+def write(cast: Cast, process: int) -> None:
+    """A process logs to a run and tags it."""
+    cast.log(cast.writer("m"), process, "m", [2, 1])
+    cast.change("m", f"p{process}")
+    cast.log(cast.writer("c"), process + 1, "c", [1])
+
+
+def upkeep(cast: Cast, retention: timedelta = NOW) -> None:
+    cast.compact()
+    cast.vacuum(retention)
+
+
+def paused_upkeep(world: World, retention: timedelta) -> Callable[[], None]:
+    """A compaction and vacuum, and all that others may do meanwhile."""
+    cast = Cast(world, half_compacted().cast)
+
+    def others() -> None:
+        own = cast.writer("m")
+        cast.log(own, 5, "m", [2])
+        upkeep(cast, retention)
+        # The next checkpoint goes on with the points of this one.
+        cast.change("z", "again")
+        upkeep(cast, retention)
+        # A vacuum alone finds a segment and a run of which only the beginning is in tables.
+        cast.log(own, 5, "m", [1])
+        cast.change("m", "again")
+        cast.vacuum(retention)
+        cast.late()
+
+    world.spawn("u", partial(upkeep, cast))
+    world.spawn("o", others)
+    return cast.check
+
+
+def vacuum_meanwhile(world: World) -> Callable[[], None]:
+    """A compaction, and a vacuum by somebody else."""
+    cast = Cast(world, half_compacted().cast)
+    world.spawn("k", cast.compact)
+    world.spawn("v", cast.vacuum)
+    return cast.promises.check_visible
+
+
+def paused_reader(world: World, retention: timedelta) -> Callable[[], None]:
+    """Somebody reads runs and points while others write, compact and vacuum."""
+    cast = Cast(world, half_compacted().cast)
+
+    def others() -> None:
+        write(cast, 5)
+        upkeep(cast, retention)
+
+    def read() -> None:
+        cast.read_runs("r")
+        cast.read_points("r")
+
+    world.spawn("r", read)
+    world.spawn("o", others)
+    return cast.promises.check_visible
+
+
+def maintenance(world: World) -> Callable[[], None]:
+    """Everybody once, one after the other: what dies at any request harms nobody behind it."""
+    cast = Cast(world, half_compacted().cast)
+    world.spawn("w", partial(write, cast, 5))
+    world.spawn("u", partial(upkeep, cast))
+    world.spawn("v", partial(upkeep, cast))
+    return cast.finish
+
+
+def crowd(world: World) -> Callable[[], None]:
+    cast = Cast(world, half_compacted().cast)
+
+    def patiently(act: Callable[[], None]) -> Callable[[], None]:
+        def work() -> None:
+            # Others were quicker each time, or a fault came at the end of patience.
+            with suppress(StoreError):
+                act()
+
+        return work
+
+    world.spawn("u", patiently(partial(upkeep, cast)))
+    world.spawn("k", patiently(partial(cast.compact, 2)))
+    world.spawn("t", patiently(partial(upkeep, cast, HOUR)))
+    world.spawn("w", partial(write, cast, 5))
+    world.spawn("x", partial(write, cast, 7))
+    world.spawn("r", patiently(partial(cast.read_runs, "r", 2)))
+    world.spawn("p", patiently(partial(cast.read_points, "p", 2)))
+    world.spawn("late", cast.late)
+    return cast.check
+
+
+def bucket_of(make: Callable[[], Prepared]) -> Callable[[], Bucket]:
+    return lambda: make().bucket
+
+
+ONE = bucket_of(one_run)
+HALF = bucket_of(half_compacted)
+
+SCENES = {
+    scene.name: scene
+    for scene in (
+        Scene("two-writers", two_writers, Limits(faults=1), ONE),
+        Scene("writer-and-readers", writer_and_readers, start=ONE),
+        Scene("many-writers", many_writers, Limits(faults=4, kills=1), ONE),
+        Scene("creators", creators, Limits(faults=1)),
+        Scene("many-creators", many_creators, Limits(faults=4, kills=1)),
+        Scene("one-logger", one_logger, Limits(faults=2), ONE),
+        Scene("fork", fork, Limits(faults=1), ONE),
+        Scene("loggers", loggers, Limits(faults=6, kills=1), ONE),
+        Scene("paused-upkeep", partial(paused_upkeep, retention=NOW), start=HALF),
+        Scene("upkeep-that-keeps", partial(paused_upkeep, retention=HOUR), start=HALF),
+        Scene("vacuum-meanwhile", vacuum_meanwhile, start=HALF),
+        Scene("paused-reader", partial(paused_reader, retention=NOW), start=HALF),
+        Scene("reader-of-old-tables", partial(paused_reader, retention=HOUR), start=HALF),
+        Scene("maintenance", maintenance, start=HALF),
+        Scene("crowd", crowd, Limits(faults=4, kills=2), HALF),
+    )
+}

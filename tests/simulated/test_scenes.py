@@ -1,0 +1,25 @@
+"""Every scene, in the orders of its short plan; `make simulate` tries more."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulated.plans import PLANS, tried
+from tests.simulated.scenes import SCENES
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_no_promise_is_broken(name: str) -> None:
+    explored = tried(name)
+    assert explored.orders > 10
+    assert explored.steps > explored.orders
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLANS)
+def test_no_promise_is_broken_in_very_many_orders(name: str) -> None:
+    assert tried(name, long=True).orders > 100
+
+
+def test_each_scene_has_a_plan() -> None:
+    assert PLANS.keys() == SCENES.keys()
