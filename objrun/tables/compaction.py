@@ -23,6 +23,7 @@ from objrun.tables.merging import merge_frames
 from objrun.tables.planning import POINTS, Planned, jobs_of, merge_of
 from objrun.tables.reading import Rows, TableReader
 from objrun.tables.run_rows import stored_frame
+from objrun.tables.strays import held
 from objrun.tables.writing import FILE_BYTES, Target, write_frames
 
 if TYPE_CHECKING:
@@ -194,7 +195,9 @@ class _Attempt:
         if not changes and not damaged:
             return None
         return Compacted(
-            checkpoint=self._next(files) if changes or not self.checkpoint else self.checkpoint,
+            checkpoint=next_checkpoint(self.experiment, self.checkpoint, files)
+            if changes or not self.checkpoint
+            else self.checkpoint,
             runs=len(changed),
             points=sum(one.points for one in done),
             segments=sum(one.segments for one in done),
@@ -203,22 +206,10 @@ class _Attempt:
 
     def without(self, runs: frozenset[str]) -> Compacted:
         """Write the tables anew that have rows of some runs; return the checkpoint to commit."""
-        work = partial(_carried_out, self.store)
-        files, _ = self._written([], [], self._held(runs), work, 1, whole=False)
-        return Compacted(self._next(files), 0, 0, 0, ())
-
-    def _held(self, runs: frozenset[str]) -> frozenset[str]:
-        """Return those of some runs that have rows in tables."""
-        files = self.checkpoint.files if self.checkpoint else ()
-        frames = (
-            frame
-            for file in files
-            if file.kind in ("runs", "coverage")
-            for frame in TableReader(self.store, self.experiment, file).frames(
-                Rows(runs=runs), ("run_id",)
-            )
-        )
-        return frozenset(run for frame in frames for run in frame["run_id"])
+        old, work = self.checkpoint, partial(_carried_out, self.store)
+        drop = held(self.store, old, runs, ["runs", "coverage"]) if old else frozenset()
+        files, _ = self._written([], [], drop, work, 1, whole=False)
+        return Compacted(next_checkpoint(self.experiment, self.checkpoint, files), 0, 0, 0, ())
 
     def _written(
         self,
@@ -314,9 +305,6 @@ class _Attempt:
         # Nobody else knows of them yet.
         insist(lambda: self.store.delete(reader.key for reader in readers))
         return made
-
-    def _next(self, files: tuple[TableFile, ...]) -> Checkpoint:
-        return next_checkpoint(self.experiment, self.checkpoint, files)
 
 
 def newest(rows: pl.DataFrame) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from objrun.storage import together
 from objrun.tables.chunks import EMPTY, Source, chunk_of_segments, concat, decoded
 from objrun.tables.merging import merge_chunks
 from objrun.tables.reading import Rows, TableReader, read_frame, selected
+from objrun.tables.strays import existing
 from objrun.tables.summing import parts_of
 
 if TYPE_CHECKING:
@@ -144,6 +145,11 @@ def read_tail(
             wanted = [s for s in listed if rows.runs is None or s.run in rows.runs]
             covered = _coverage(store, checkpoint, wanted, rows)
             stops = {writer: stop for writer, (_, stop) in covered.items()}
+            if rows.runs is None:
+                # Whoever asks for some runs has found them.
+                unknown = {s.run for s in wanted} - {run for run, _ in covered}
+                lost = unknown - existing(store, experiment, checkpoint, frozenset(unknown))
+                wanted = [s for s in wanted if s.run not in lost]
             shards = read_pieces(store, choose(wanted, stops), listed, read)
             if shards is not None:
                 roots = {run: root for (run, _), (root, _) in covered.items()}

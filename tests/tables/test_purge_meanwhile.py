@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objrun import Experiment, Workspace, clock
+from objrun.format import keys
 from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.tables.compaction import compact
 from objrun.tables.reading import read_frame
@@ -149,6 +150,42 @@ def test_in_any_order(stage: str, data: st.DataObject) -> None:
     bursts = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 12)), max_size=30)
     turns = [who for who, times in data.draw(bursts) for _ in range(times)]
     play(ws, [fold(), purge(ws), clean(), fold(), on(ws, lambda own: own.gc(NOW))], turns)
+
+
+@pytest.mark.parametrize("late", ["segment", "segment and marker"])
+@pytest.mark.parametrize("stage", STAGES[::2])
+def test_what_its_writer_sends_late_does_not_count(stage: str, late: str) -> None:
+    ws = with_a_run(stage)
+    store = store_of(ws)
+    key = keys.segment(NAME, "r", "0123456789abcdef", 0, 1)
+    (other, *_) = [i.key for i in store.list(keys.shards(NAME, "late"))]
+    data = store.get(other)
+    another(ws).gc(NOW)
+    store.put(key, data)
+    if late == "segment and marker":
+        store.put(keys.marker(NAME, "r", 5), b"")
+    for _ in range(2):
+        for frame in (Experiment(another(ws), NAME).metrics(), another(ws).metrics()):
+            assert sorted(frame.collect()["run_id"]) == ["keep", "late"]
+        assert {*another(ws).runs(["metrics.x.count"]).collect()["run_id"]} == {"keep", "late"}
+        compact(store, NAME)
+        vacuum(store, NAME, retention=NOW)
+
+
+def test_what_a_run_logs_first_after_it_was_compacted_counts() -> None:
+    """Neither a marker nor a covered row tells of it then."""
+    ws = with_a_run("no tables, active")
+    run = Experiment(ws, NAME).start_logging(run_id="slow")
+    compact(store_of(ws), NAME)
+    vacuum(store_of(ws), NAME, retention=NOW)
+    run.log("x", 2)
+    run.flush()
+    assert another(ws).metrics().collect()["run_id"].sort().to_list() == [
+        "keep",
+        "late",
+        "r",
+        "slow",
+    ]
 
 
 @pytest.mark.parametrize("checkpoints", [0, 1])
