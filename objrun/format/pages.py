@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from objrun.format.thrift import Struct
 
 _MAGIC: Final = b"PAR1"
+_ODD: Final = "its index of pages does not fit its pages"
 
 
 class Page(NamedTuple):
@@ -126,9 +127,6 @@ class Column:
             3: Value(I64, rows),
             4: Value(LIST, Items(STRUCT, [group])),
         }
-
-
-_ODD: Final = "its index of pages does not fit its pages"
 
 
 def _check(page: Page, data: bytes) -> None:

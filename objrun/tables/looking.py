@@ -131,9 +131,10 @@ def look_at(
     `stored`: the bytes of the footer. Raises ThriftError where they are none.
     """
     look = Look([], [], [])
+    elements = elements_of(stored)
     found = [footer.row_group(group) for group in groups]
     befores = [*accumulate((group.num_rows for group in found), initial=0)]
-    for place, element in enumerate(elements_of(stored)):
+    for place, element in enumerate(elements):
         told = [group.column(place) for group in found]
         name = footer.schema.column(place).name
         if name not in columns:
@@ -150,7 +151,7 @@ def look_at(
             look.first.append(column.index)
     first = sum(stop - start for start, stop in look.first)
     most = sum(stop - start for start, stop in (span(group, columns) for group in found))
-    return look if SHARE * first < most else None
+    return look if elements and SHARE * first < most else None
 
 
 def _joined(ranges: Iterable[Range]) -> list[Range]:

@@ -41,7 +41,10 @@ FEW_GROUPS: Final = 4
 """Row groups up to which it is worth asking where in them a metric is before they are read."""
 
 GAP: Final = 2**20
-"""Bytes that are read rather than asked around where row groups are read."""
+"""Bytes that are read rather than asked around where row groups are read whole."""
+
+ASIDE: Final = 2**17
+"""The same where some of their columns are read: what lies between are the others."""
 
 NEAR: Final = 2**12
 """The same where pages are read."""
@@ -196,7 +199,8 @@ class TableReader:
     def read(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
         """Return row groups, words as dictionaries; few requests, one if they are neighbours."""
         spans = [span(self.footer.row_group(group), columns) for group in groups]
-        return self._decoded(self._pieces(spans, GAP), groups, columns)
+        pieces = self._pieces(spans, GAP if columns is None else ASIDE)
+        return self._decoded(pieces, groups, columns)
 
     def _pieces(self, spans: Iterable[Span], gap: int) -> Pieces:
         """Return what stands in these bytes, and in gaps that are not larger."""

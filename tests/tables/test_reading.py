@@ -94,13 +94,18 @@ def points(lengths: Sequence[int], seed: int = 0) -> Chunk:
     return Chunk(blocks, rows)
 
 
-def put(store: Store, chunk: Chunk, **options: Any) -> TableFile:
-    """Store points as a file of metrics, which pyarrow writes with these options."""
+def put(
+    store: Store, chunk: Chunk, further: dict[str, list[Any]] | None = None, **options: Any
+) -> TableFile:
+    """Store points and `further` columns as a file, which pyarrow writes with these options."""
     frame = full_frame(chunk)
     never_null = {*BLOCK, "offset", "time"}
     schema = pa.schema(f.with_nullable(f.name not in never_null) for f in METRICS)
+    table = frame.to_arrow().cast(schema)
+    for name, column in (further or {}).items():
+        table = table.append_column(name, pa.array(column))
     sink = pa.BufferOutputStream()
-    pq.write_table(frame.to_arrow().cast(schema), sink, **(WRITING | options))
+    pq.write_table(table, sink, **(WRITING | options))
     data = sink.getvalue().to_pybytes()
     key = keys.table(NAME, keys.TableKey(0, clock.random_hex(8), "metrics"))
     store.put(key, data)
@@ -221,6 +226,12 @@ class TestWhatIsRead:
         file = put(store, self.CHUNK, write_page_index=False)
         assert len(read(store, file, self.ROWS)) == 1500
         assert len(store.ranges) == 2
+
+    @pytest.mark.parametrize("value", [1, [1]], ids=["flat", "nested"])
+    def test_a_file_with_further_columns(self, store: Remembering, value: object) -> None:
+        file = put(store, self.CHUNK, {"further": [value] * len(self.CHUNK)})
+        assert len(read(store, file, self.ROWS)) == 1500
+        assert (len(store.ranges) == 2) is (value != 1)
 
     def test_nothing_of_a_metric_that_is_not_there(self, store: Remembering) -> None:
         file = self.file(store)
