@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 DEMO := $(VENV)/.installed-demo
 AZURITE := .servers/.installed
 
-.PHONY: help demo test test-slow check bench format serve-s3 clean
+.PHONY: help demo test test-slow simulate check bench format serve-s3 clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -25,6 +25,9 @@ test: $(DEV) $(AZURITE)  ## run all that CI runs [STEPS="lint types"]
 
 test-slow: $(DEV) $(AZURITE)  ## run the tests that are too slow for every change
 	@$(BIN)/python -m pytest -m slow tests
+
+simulate: $(DEV)  ## play the simulated world in many more orders [SEEDS=1000]
+	@$(BIN)/python tools/simulate $(if $(SEEDS),--seeds $(SEEDS),--long)
 
 check: test  ## the same as test
 

@@ -216,12 +216,11 @@ class Cast:
         listed = list_runs(self.store, NAME, {})
         assert listed.rows["run_id"].is_unique().all(), "a run twice"
         found = dict(listed.rows.select("run_id", "version").iter_rows())
-        for one, version in read_changed(self.store, listed.changed(NAME, {})):
-            assert not isinstance(version, Exception), version
-            if version is not None and version.purged:
-                found.pop(one.run, None)
-            elif version is not None:
-                found[one.run] = version.version
+        changed = read_changed(self.store, listed.changed(NAME, {}))
+        assert not changed.damaged
+        found.update({one.run: version.version for one, version in changed.versions.items()})
+        for one in changed.purged:
+            found.pop(one.run, None)
         return found
 
     def read_points(self, reader: str, times: int = 1, *, live: bool = False) -> None:
