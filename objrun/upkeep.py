@@ -92,7 +92,9 @@ class Upkeep:
     ) -> dict[str, Needless]:
         """Remove what tables have made needless, in all experiments or in some; say what, by name.
 
-        Tables stay for `retention` after they were superseded, for readers that hold them.
+        Tables stay for `retention` after they were superseded, for readers that hold them. The
+        tables that stand for what goes are checked before (size, CRC-32): where one is `damaged`,
+        nothing of its experiment goes.
         `dry_run`: remove nothing. `executor` does the work of several experiments at once.
         `progress` is told an experiment, how many are done, and how many there are. Raises
         ExperimentNotFoundError.
@@ -120,7 +122,7 @@ class Upkeep:
         for done, (name, answer) in enumerate(zip(names, answers, strict=True)):
             progress(name, done, len(names))
             needless = answer()
-            if needless.removed:
+            if needless.removed or needless.damaged:
                 found[name] = needless
         return found
 

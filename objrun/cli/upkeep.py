@@ -84,6 +84,7 @@ def compact(
     for one in made.values():
         for error in one.damaged:
             warnings.warn(f"{error.message}: left as it is", CorruptObjectWarning, stacklevel=2)
+    _warn(removed)
     if as_json:
         print_lines(_documents(made, removed))
         return
@@ -109,21 +110,38 @@ def vacuum(
     url: Url = None,
     option: StorageOptions = None,
 ) -> None:
-    """Remove objects that compacted tables have made needless, and say what that freed."""
+    """Remove objects that compacted tables have made needless, and say what that freed.
+
+    The tables that stand for them are checked first. Of an experiment where one is damaged nothing
+    is removed; the exit code is 1 then.
+    """
     age = parse_age(retention, "--retention")
     found = open_workspace(url, option).vacuum(experiments or None, retention=age, dry_run=dry_run)
+    _warn(found)
     if as_json:
         print_lines({"experiment": name, **_needless(one)} for name, one in found.items())
-        return
+    else:
+        _print_removed(found, "would free" if dry_run else "freed")
+    if any(one.damaged for one in found.values()):
+        raise typer.Exit(1)
+
+
+def _print_removed(found: dict[str, Needless], done: str) -> None:
     console = new_console()
     if found:
         print_table(console, _removed(found))
     objects = sum(len(one.removed) for one in found.values())
     size = sum(one.size for one in found.values())
-    done = "would free" if dry_run else "freed"
     console.print(
         f"{done} {_count(objects, 'object')}, {decimal(size)} ({size} bytes)", soft_wrap=True
     )
+
+
+def _warn(found: dict[str, Needless]) -> None:
+    for name, one in found.items():
+        for error in one.damaged:
+            told = f"{error.message}: nothing of {name!r} is removed before `{program()} verify "
+            warnings.warn(f"{told}--repair` has mended it", CorruptObjectWarning, stacklevel=3)
 
 
 def stats(as_json: Json = False, url: Url = None, option: StorageOptions = None) -> None:
@@ -215,7 +233,8 @@ def _removed(found: dict[str, Needless]) -> list[Column]:
 
 def _needless(one: Needless) -> dict[str, Any]:
     kinds = ("segments", "markers", "checkpoints", "tables")
-    return {kind: len(getattr(one, kind)) for kind in kinds} | {"bytes": one.size}
+    counts = {kind: len(getattr(one, kind)) for kind in kinds}
+    return counts | {"bytes": one.size, "damaged": [error.key for error in one.damaged]}
 
 
 def _documents(

@@ -11,20 +11,21 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from objrun import clock
-from objrun.errors import FormatError, NotFoundError, UnavailableError
+from objrun.errors import CorruptObjectError, FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.checkpoints import decode_checkpoint
 from objrun.protocol.chain import FREE, is_free, load, load_last, tombstone
 from objrun.protocol.live import Marked, read_changed, run_scheme
 from objrun.protocol.settle import insist, put_once
-from objrun.tables.reading import Rows, TableReader
+from objrun.tables.intact import newly_covering, wrong_bytes, wrong_sizes
+from objrun.tables.reading import Rows, TableReader, read_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
-
-    import polars as pl
 
     from objrun.format.checkpoints import Checkpoint
     from objrun.format.states import RunState, Version
@@ -44,7 +45,8 @@ class Needless:
     """Objects that can go, by reason; each is a row of a listing.
 
     `burnt` are markers whose version its dead writer never made: it is made as a version that
-    changes nothing, so that the marker can go with the next compaction.
+    changes nothing, so that the marker can go with the next compaction. `damaged` are tables that
+    are not what their checkpoint tells of: while there are any nothing else can go.
     """
 
     segments: Sequence[ObjectInfo] = ()
@@ -52,6 +54,7 @@ class Needless:
     checkpoints: Sequence[ObjectInfo] = ()
     tables: Sequence[ObjectInfo] = ()
     burnt: Sequence[Marked] = ()
+    damaged: Sequence[CorruptObjectError] = ()
 
     @property
     def removed(self) -> list[ObjectInfo]:
@@ -71,6 +74,8 @@ def vacuum(
 
     Segments and markers that the greatest checkpoint covers; checkpoints that were superseded
     `retention` ago, and tables that none of those left names. With `dry_run` nothing is removed.
+    The tables that stand for what goes are checked before: all by their size, those with the points
+    by their CRC-32. Where one is damaged nothing is removed.
     """
     for _ in range(TRIES):
         try:
@@ -78,6 +83,8 @@ def vacuum(
         except NotFoundError:
             # Another vacuum, or a compaction, was here meanwhile.
             continue
+        except CorruptObjectError as error:
+            return Needless(damaged=(error,))
         if not dry_run:
             _burn(store, found.burnt)
             for infos in (found.segments, found.markers, found.checkpoints, found.tables):
@@ -107,18 +114,28 @@ def _look(store: Store, experiment: str, retention: timedelta) -> Needless:
     kept = [_read(store, info.key) for info in log if info not in old]
     latest = kept[-1]
     named = {file.name for checkpoint in kept for file in checkpoint.files}
+    orphans = [info for info in tables if _is_orphan(info, named, latest)]
+    if damaged := wrong_sizes(store, latest, tables):
+        return Needless(damaged=damaged)
+    covered = _covered(store, latest, segments)
+    before = _names_of(store, old[-1].key) if old and orphans else None
+    new = newly_covering(latest, tables, covered, before)
+    if damaged := wrong_bytes(store, experiment, new):
+        return Needless(damaged=damaged)
     folded, burnt = _folded(store, latest, markers, now)
-    return Needless(
-        segments=_covered(store, latest, segments),
-        markers=folded,
-        checkpoints=old,
-        tables=[info for info in tables if _is_orphan(info, named, latest)],
-        burnt=burnt,
-    )
+    return Needless([*covered], folded, old, orphans, burnt)
 
 
 def _read(store: Store, key: str) -> Checkpoint:
     return decode_checkpoint(key, insist(lambda: store.get(key)))
+
+
+def _names_of(store: Store, key: str) -> frozenset[str]:
+    """Return the tables that a checkpoint names, none where it is damaged."""
+    try:
+        return frozenset(file.name for file in _read(store, key).files)
+    except FormatError:
+        return frozenset()
 
 
 def _is_orphan(info: ObjectInfo, named: set[str], latest: Checkpoint) -> bool:
@@ -131,15 +148,21 @@ def _is_orphan(info: ObjectInfo, named: set[str], latest: Checkpoint) -> bool:
 
 def _covered(
     store: Store, checkpoint: Checkpoint, listed: Iterable[ObjectInfo]
-) -> list[ObjectInfo]:
-    """Return the segments all of whose rows are in tables."""
+) -> dict[ObjectInfo, str]:
+    """Return the segments all of whose rows are in tables, and their root runs."""
     named = {info: segment for info in listed if (segment := keys.parse_segment(info.key))}
-    runs = frozenset(segment.run for segment in named.values())
-    stops: dict[tuple[str, str], int] = {}
-    for frame in _frames(store, checkpoint, "coverage", runs):
-        for run, writer, stop in frame.select("run_id", "writer", "stop").iter_rows():
-            stops[run, writer] = max(stop, stops.get((run, writer), 0))
-    return [info for info, s in named.items() if s.stop <= stops.get((s.run, s.writer), 0)]
+    runs = {segment.run for segment in named.values()}
+    found: dict[tuple[str, str], tuple[int, str]] = {}
+    for file in checkpoint.of_kind("coverage") if runs else ():
+        # Whole, by its CRC-32: what it says decides what goes.
+        rows = read_frame(store, checkpoint.experiment, file).filter(pl.col("run_id").is_in(runs))
+        for root, run, writer, stop in rows.iter_rows():
+            found[run, writer] = max((stop, root), found.get((run, writer), (0, "")))
+    return {
+        info: found[s.run, s.writer][1]
+        for info, s in named.items()
+        if s.stop <= found.get((s.run, s.writer), (0, ""))[0]
+    }
 
 
 def _folded(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from objrun import Experiment, Workspace
+from objrun.format import keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,24 @@ def test_a_dry_run_of_a_vacuum_says_exactly_what_goes(bare: Call, url: str) -> N
     assert sum(json.loads(line)["bytes"] for line in told) == freed > 0
     last = bare("vacuum", "--retention", "0", "--url", url)
     assert last.lines == ["freed 0 objects, 0 bytes (0 bytes)"]
+
+
+def test_a_vacuum_refuses_what_only_a_damaged_table_would_stand_for(bare: Call, url: str) -> None:
+    bare("compact", "--no-vacuum", "--url", url)
+    store = Workspace(url).writing()
+    (key,) = [i.key for i in store.list(keys.tables("digits")) if "metrics" in i.key]
+    store.put(key, store.get(key)[:-1])
+    before = store.list("")
+    for arguments in (["vacuum"], ["vacuum", "--dry-run"], ["compact"]):
+        printed = bare(*arguments, "digits", "--url", url)
+        assert printed.code == (0 if arguments == ["compact"] else 1)
+        assert key in printed.err
+        assert "nothing of 'digits' is removed before" in printed.err
+        assert "verify --repair" in printed.err
+        assert store.list("") == before
+    assert json.loads(bare("vacuum", "--url", url, "--json").lines[0])["damaged"] == [key]
+    bare("verify", "--repair", "--url", url)
+    assert bare("vacuum", "digits", "--url", url).code == 0
 
 
 def test_stats_count_what_is_there(bare: Call, url: str) -> None:
