@@ -12,6 +12,7 @@ from objrun.format import keys
 from objrun.format.checking import format_time
 from objrun.format.names import check_run_id, is_experiment
 from objrun.protocol.opening import open_for_reading, open_for_writing
+from objrun.protocol.settle import insist
 from objrun.storage import connect, together
 from objrun.tidying import patience_of, tidy
 from objrun.upkeep import Upkeep
@@ -196,7 +197,8 @@ class Workspace(Upkeep):
         from objrun.protocol.experiments import full_name
 
         store = self.querying()
-        names = {piece: keys.decode_name(piece) for piece in store.folders(keys.EXPERIMENTS)}
+        pieces = insist(lambda: store.folders(keys.EXPERIMENTS))
+        names = {piece: keys.decode_name(piece) for piece in pieces}
         cut = [piece for piece, name in names.items() if not name]
         found = [read() for read in together(store, partial(full_name, store), cut)]
         return sorted(name for name in (*names.values(), *found) if name and is_experiment(name))

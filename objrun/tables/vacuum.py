@@ -194,6 +194,9 @@ def _folded(
             continue
         number = last.version if last is not None else one.known
         is_nobodys = last is None or is_free(last)
+        if found is None and last and last.experiment == one.experiment and not is_nobodys:
+            # Its purge was killed, and its own marker is too young to be asked for.
+            continue
         if last is not None and (is_nobodys or found is None):
             # Whoever has put a marker up to that version has lost, and nobody waits for it.
             versions[one.run] = number
@@ -213,8 +216,7 @@ def _of_another(store: Store, one: Marked) -> Version[RunState] | FormatError | 
         version = load_last(store, run_scheme(one.experiment, one.run))
     except FormatError as error:
         return error
-    where = version and (version.state.experiment if version.state else version.experiment)
-    if version and where == one.experiment and not is_free(version):
+    if version and version.state and version.state.experiment == one.experiment:
         message = f"run {one.run!r} was made just now"
         raise NotFoundError(message)
     return version
