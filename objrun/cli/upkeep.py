@@ -144,12 +144,22 @@ def _warn(found: dict[str, Needless]) -> None:
             warnings.warn(f"{told}--repair` has mended it", CorruptObjectWarning, stacklevel=3)
 
 
-def stats(as_json: Json = False, url: Url = None, option: StorageOptions = None) -> None:
-    """Show what a store holds, what questions must read one by one, and about what it costs."""
+def stats(
+    exact: Annotated[
+        bool, typer.Option("--all", help="List every object, however many there are.")
+    ] = False,
+    as_json: Json = False,
+    url: Url = None,
+    option: StorageOptions = None,
+) -> None:
+    """Show what a store holds, what questions must read one by one, and about what it costs.
+
+    Of more than 1,000 runs in tables the small objects of each are estimated by those of 64.
+    """
     workspace = open_workspace(url, option)
     with _progress("objects", quiet=as_json) as told:
         told("listing", 0, 0)
-        found = workspace.stats()
+        found = workspace.stats(exact=exact)
     if as_json:
         print_document(_stats_document(found))
         return
@@ -268,7 +278,8 @@ def _stats_columns(experiments: dict[str, ExperimentStats]) -> list[Column]:
 
 def _stats_lines(found: Stats) -> Iterator[str]:
     total = found.total
-    yield f"{_count(total.objects, 'object')}, {decimal(total.size)}"
+    about = f" (estimated by {found.sampled} runs: --all counts)" if found.sampled else ""
+    yield f"{'about ' * bool(about)}{_count(total.objects, 'object')}, {decimal(total.size)}{about}"
     yield (
         f"about ${found.storage_bill:,.2f} a month to keep, ${found.request_bill:,.2f} for the "
         f"{_count(found.new, 'PUT')} of the last 30 days (S3 list prices); a run that logs all the "
@@ -289,6 +300,7 @@ def _stats_document(found: Stats) -> dict[str, Any]:
         "objects": found.total.objects,
         "bytes": found.total.size,
         "new_objects": found.new,
+        "sampled_runs": found.sampled,
         "storage_usd_a_month": found.storage_bill,
         "requests_usd_a_month": found.request_bill,
         "experiments": {

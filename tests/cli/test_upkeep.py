@@ -9,6 +9,8 @@ import pytest
 
 from objrun import Experiment, Workspace
 from objrun.format import keys
+from objrun.storage import CountingStore
+from objrun.tables import stats
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +103,41 @@ def test_stats_count_what_is_there(bare: Call, url: str) -> None:
     assert (digits["runs"], digits["points"], digits["live_runs"]) == (3, 3, 0)
     assert (other["checkpoint"], other["live_runs"], other["live_segments"]) == (0, 1, 1)
     assert "worth compacting" not in bare("stats", "--url", url).out
+
+
+def test_stats_of_many_runs_are_estimated(
+    bare: Call, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare("compact", "--url", url)
+    with Experiment(Workspace(url), "digits").start_logging() as run:
+        run.log("loss", 1.0)
+    exact = json.loads(bare("stats", "--json", "--all", "--url", url).out)
+    assert exact == json.loads(bare("stats", "--json", "--url", url).out)
+    assert exact["sampled_runs"] == 0
+    monkeypatch.setattr(stats, "FEW", 2)
+    monkeypatch.setattr(stats, "SAMPLE", 2)
+    about = json.loads(bare("stats", "--json", "--url", url).out)
+    assert (about["sampled_runs"], about["experiments"]) == (2, exact["experiments"])
+    # All but the header.
+    assert about["objects"] == about["new_objects"] == exact["objects"] - 1
+    assert about["bytes"] == pytest.approx(exact["bytes"], rel=0.05)
+    assert json.loads(bare("stats", "--json", "--all", "--url", url).out) == exact
+    line = bare("stats", "--url", url).lines[-2]
+    assert line.startswith(f"about {about['objects']} objects, ")
+    assert line.endswith("(estimated by 2 runs: --all counts)")
+
+
+def test_what_is_listed_of_many_runs_does_not_grow_with_them(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Workspace(url).compact()
+    monkeypatch.setattr(stats, "FEW", 2)
+    monkeypatch.setattr(stats, "SAMPLE", 2)
+    store = CountingStore(Workspace(url).reading())
+    stats.stats_of(store)
+    listed = [asked.key for asked in store.log if asked.verb == "list"]
+    assert sum(key.startswith("runs/") for key in listed) == 2
+    assert not any(key in ("", "runs/") or "/numbers/" in key for key in listed)
 
 
 def test_stats_say_what_is_worth_compacting(
