@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import pairwise
+from operator import and_
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -108,13 +110,11 @@ class _Scan:
         """Return which rows of the tables can be of metrics for which `whose` is true."""
         if self.checkpoint is None or whose is None:
             return Rows()
-        name = self.checkpoint.experiment
-        frames = [
-            frame.filter(whose)
-            for file in self.checkpoint.of_kind("summary")
-            for frame in TableReader(self.store, name, file).frames(Rows(), _METRIC)
-        ]
-        metrics = pl.concat([pl.DataFrame(schema=dict.fromkeys(_METRIC, pl.String())), *frames])
+        run = _run_of(whose)
+        # Most runs are their own root, and so it is known where they would be.
+        metrics = self._metrics(self.checkpoint, whose, Rows(run, run and f"{run}\0"))
+        if run is not None and not metrics.height:
+            metrics = self._metrics(self.checkpoint, whose, Rows())
         if not metrics.height:
             return Rows("", "")
         roots = sorted(metrics["root_run_id"].unique())
@@ -126,6 +126,15 @@ class _Scan:
             roots=frozenset(roots) if len(roots) <= FEW_ROOTS else None,
         )
 
+    def _metrics(self, checkpoint: Checkpoint, whose: pl.Expr, rows: Rows) -> pl.DataFrame:
+        """Return the metrics for which `whose` is true, of those that `rows` asks for."""
+        frames = [
+            frame.filter(whose)
+            for file in files_of(checkpoint, "summary", rows)
+            for frame in TableReader(self.store, checkpoint.experiment, file).frames(rows, _METRIC)
+        ]
+        return pl.concat([pl.DataFrame(schema=dict.fromkeys(_METRIC, pl.String())), *frames])
+
 
 def _of_metric(predicate: pl.Expr | None) -> pl.Expr | None:
     """Return the part of a condition that speaks of the run and the metric alone, None if none."""
@@ -134,7 +143,19 @@ def _of_metric(predicate: pl.Expr | None) -> pl.Expr | None:
     parts = [
         part for part in _conditions(predicate) if {*part.meta.root_names()} <= {"run_id", "name"}
     ]
-    return pl.all_horizontal(parts) if parts else None
+    return reduce(and_, parts) if parts else None
+
+
+def _run_of(whose: pl.Expr) -> str | None:
+    """Return the run that a condition asks for, by `run_id ==` and its id; None if it does not."""
+    column = pl.col("run_id")
+    for part in _conditions(whose):
+        for each in part.meta.pop():
+            is_constant = not each.meta.root_names()
+            if is_constant and part.meta in ((column == each).meta, (each == column).meta):
+                found = pl.select(each).to_series()
+                return found[0] if len(found) == 1 and found.dtype == pl.String else None
+    return None
 
 
 def _conditions(predicate: pl.Expr) -> Iterator[pl.Expr]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 STEPS = 2000
 RUNS = 20
+POINTS = 2 * RUNS * STEPS + 2
 
 
 @pytest.fixture
@@ -28,13 +29,18 @@ def experiment(monkeypatch: pytest.MonkeyPatch) -> Experiment:
     monkeypatch.setattr(writing, "GROUP_ROWS", STEPS)
     monkeypatch.setattr(writing, "FILE_BYTES", 2**18)
     monkeypatch.setattr(reading, "SMALL", 0)
+    monkeypatch.setattr(writing, "FRAME_ROWS", 4)
     monkeypatch.setattr(reading, "GAP", 0)
+    monkeypatch.setattr(reading, "ASIDE", 0)
     found = Experiment(Workspace(f"memory://{clock.random_hex(8)}"), "digits")
     random = np.random.default_rng(7)
     for number in range(RUNS):
         with found.start_logging(run_id=f"r{number:02}") as run:
             for name in ("loss", "speed"):
                 run.log_batch(name, random.normal(size=STEPS), steps=range(STEPS))
+            if run.id == "r04":
+                with run.child_run(run_id="r04.1") as child:
+                    child.log("loss", 0.25, step=3)
     made = found.workspace.compact()["digits"].checkpoint
     assert len(made.of_kind("metrics")) > 1
     with found.start_logging(run_id="live") as run:
@@ -53,6 +59,8 @@ QUESTIONS: dict[str, Callable[[pl.LazyFrame], pl.LazyFrame]] = {
     ),
     "columns": lambda f: f.filter(pl.col("run_id") == "r19").select("step", "value"),
     "or": lambda f: f.filter((pl.col("run_id") == "r03") | (pl.col("step") == 7)),
+    "a child": lambda f: f.filter(run_id="r04.1"),
+    "no name": lambda f: f.filter(pl.lit("r04") == pl.col("run_id"), pl.col("name") != "loss"),
     "nothing": lambda f: f.filter(pl.col("run_id") == "none"),
     "sums": lambda f: f.group_by("name").agg(pl.len(), pl.col("step").max()).sort("name"),
     "all": lambda f: f,
@@ -64,7 +72,7 @@ def test_pushed_down_or_not_the_answer_is_the_same(
     experiment: Experiment, question: Callable[[pl.LazyFrame], pl.LazyFrame]
 ) -> None:
     whole = experiment.metrics().collect()
-    assert whole.height == 2 * RUNS * STEPS + 1
+    assert whole.height == POINTS
     assert question(experiment.metrics()).collect().equals(question(whole.lazy()).collect())
 
 
@@ -76,8 +84,20 @@ def test_one_metric_of_one_run_reads_little(experiment: Experiment) -> None:
     assert frame.filter(asked).collect().height == STEPS
     one = store.bytes_read - before
     before = store.bytes_read
-    assert frame.collect().height == 2 * RUNS * STEPS + 1
+    assert frame.collect().height == POINTS
     assert one < (store.bytes_read - before) / 10
+
+
+def test_a_run_that_is_its_own_root_is_found_at_once(experiment: Experiment) -> None:
+    store = counting(experiment)
+    reads = []
+    for run in ("r04", "r04.1"):
+        frame = scan_points(store, "digits").filter(run_id=run)
+        store.reset()
+        assert frame.collect().height
+        reads.append(sum(asked.key.endswith("-summary.parquet") for asked in store.log))
+    assert reads[0] <= 3
+    assert reads[1] > 10
 
 
 def test_the_head_of_a_frame_reads_one_part(experiment: Experiment) -> None:
