@@ -7,10 +7,17 @@ are our own. SPEC section 8.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from objrun import clock
-from objrun.errors import AlreadyExistsError, CommitUnknownError, StoreError, UnavailableError
+from objrun.errors import (
+    AlreadyExistsError,
+    CommitUnknownError,
+    NotFoundError,
+    StoreError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +69,10 @@ def put_once(store: Exclusive, key: str, data: bytes, *, patience: float = PATIE
         try:
             store.put_if_absent(key, data)
         except AlreadyExistsError:
-            return _stored(store, key, patience) == data
+            with suppress(NotFoundError):
+                return _stored(store, key, patience) == data
+            # It was removed between the two requests, so the name is free again.
+            continue
         except UnavailableError as error:
             sent = True
             pause = clock.backoff(attempt)
@@ -79,9 +89,11 @@ def put_once(store: Exclusive, key: str, data: bytes, *, patience: float = PATIE
 
 
 def _stored(store: Exclusive, key: str, patience: float) -> bytes:
-    """Return what stands under `key`, which exists; without it, whose it is stays unknown."""
+    """Return what stands under `key`; where the store does not say, whose it is stays unknown."""
     try:
         return insist(lambda: store.get(key), patience=patience)
+    except NotFoundError:
+        raise
     except StoreError as error:
         raise _unknown(key, error) from error
 

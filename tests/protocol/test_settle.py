@@ -35,6 +35,14 @@ def test_so_does_whoever_came_too_late(store: Store, faults: list[Fault]) -> Non
     assert store.get("k") == b"theirs"
 
 
+def test_what_goes_before_it_was_read_back_leaves_the_name_free(store: Store) -> None:
+    """As a checkpoint does that is superseded, or a version of a run that is purged."""
+    store.put("k", b"theirs")
+    gone = FaultyStore(store, lambda verb, _key: store.delete(["k"]) if verb == "get" else None)
+    assert put_once(gone, "k", b"mine")
+    assert store.get("k") == b"mine"
+
+
 def test_a_client_that_retried_by_itself_is_seen_through(store: Store) -> None:
     """Its first request worked, its answer was lost, its second one found its own object."""
     exists = Fault(AlreadyExistsError("k"), applied=True)
