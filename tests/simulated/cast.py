@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from collections import Counter, defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -12,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from objrun.errors import CommitUnknownError, FlushTimeoutError
+from objrun import Workspace, clock
+from objrun.errors import CommitUnknownError, FlushTimeoutError, RunNotFoundError
 from objrun.format import keys
 from objrun.format.states import RunState, Version
 from objrun.protocol.chain import Chain, create, first_version, load_last
 from objrun.protocol.live import read_changed, run_scheme
 from objrun.protocol.numbers import Numbers
 from objrun.protocol.settle import insist
-from objrun.protocol.updates import CREATE, SetTags
+from objrun.protocol.updates import CREATE, SetLifecycle, SetTags
 from objrun.protocol.writer import Writer
 from objrun.query.metrics import refuse
 from objrun.tables.chunks import full_frame
@@ -92,10 +94,10 @@ class Cast:
             self._told(lambda: self.promises.acknowledge_version(run, 1))
         return done
 
-    def chain(self, run: str) -> Chain[RunState]:
-        """A handle that knows the last version."""
+    def chain(self, run: str, number: int = 0) -> Chain[RunState]:
+        """A handle that knows the last version, or an earlier one."""
         scheme = run_scheme(NAME, run)
-        head = load_last(self.store, scheme)
+        head = load_last(self.store, scheme, listed=number)
         assert head is not None
         return Chain(self.store, scheme, head)
 
@@ -283,6 +285,40 @@ class Cast:
         for key, data in self.promises.ever():
             if keys.parse_segment(key) or keys.parse_marker(key):
                 insist(partial(self.store.put, key, data))
+
+    # -- purge
+
+    def delete_run(self, run: str) -> None:
+        """Put a run into the trash."""
+        chain = self.chain(run)
+        chain.commit(SetLifecycle("deleted", clock.now()))
+        self._told(lambda: self.promises.acknowledge_version(run, chain.head.version))
+
+    def restore_run(self, run: str, chain: Chain[RunState]) -> None:
+        """Bring a run back by a handle that knows it from long ago, unless it was purged."""
+        with suppress(RunNotFoundError):
+            chain.commit(SetLifecycle("active", clock.now()), SetTags({"back": "1"}))
+            self._told(lambda: self.promises.acknowledge_version(run, chain.head.version))
+
+    def collect(self) -> None:
+        """Purge what was deleted a month ago."""
+        workspace = Workspace("memory://simulated-purge")
+        workspace.writing()
+        workspace._store = self.store  # noqa: SLF001 - the requests of opening are not played
+        workspace.gc(timedelta(days=30))
+
+    def finish_purge(self, run: str) -> None:
+        """After a purge, compaction and vacuum nothing is left of what was purged."""
+        self.promises.check_visible()
+        self.collect()
+        self.finish()
+        if run in self.promises.purged:
+            left = [key for key in self.world.bucket.objects if run in key.split("/")]
+            assert len(left) == 1, f"left of what was purged: {left}"
+            assert run not in self.promises.tables().versions, f"{run} is in tables"
+            assert run not in {of for of, _ in self.promises.tables().coverage}
+        else:
+            assert self.versions()[run] == self.promises.versions[run]
 
     # -- the end
 

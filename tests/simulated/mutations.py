@@ -11,9 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from objrun import trash
 from objrun.errors import AlreadyExistsError, NotFoundError, UnavailableError
 from objrun.format import keys
-from objrun.protocol import chain, checkpointing, cover, live, numbers, settle, writer
+from objrun.protocol import chain, checkpointing, cover, live, numbers, purge, settle, writer
 from objrun.protocol.updates import SetTags
 from objrun.storage.wrappers import Around
 from objrun.tables import compaction, folding, points, runs, vacuum
@@ -405,3 +406,37 @@ def least_checkpoint_is_current(patch: pytest.MonkeyPatch) -> None:
     latest = checkpointing.latest_checkpoint
     for module in (compaction, points, runs):
         patch.setattr(module, "latest_checkpoint", lambda store, name: latest(Least(store), name))
+
+
+# -- purge
+
+
+@breaks("a purge puts its tombstone first", "restored")
+def no_tombstone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(purge, "entomb", lambda _store, _doomed: True)
+
+
+@breaks("a purge of a run that was changed meanwhile leaves it alone", "restored")
+def lost_tombstone_counts(patch: pytest.MonkeyPatch) -> None:
+    entomb = purge.entomb
+    patch.setattr(purge, "entomb", lambda store, doomed: entomb(store, doomed) or True)
+
+
+@breaks("a commit to a name that a purge has freed is undone", "old-handle")
+def freed_name_is_taken(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(chain.Chain, "_check_name", lambda _self, _number: None)
+
+
+@breaks("the rows of a purged run leave the tables", "paused-beside-a-purge")
+def rows_of_purged_runs_stay(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(trash, "_drop", lambda _store, _experiment, _runs: None)
+
+
+@breaks("the marker of a tombstone goes last", "purge-meanwhile")
+def tombstone_cannot_be_found(patch: pytest.MonkeyPatch) -> None:
+    def clear(store: Any, doomed: Any) -> None:
+        store.delete([purge._last_marker(doomed)])
+        named = [info.key for info in (*doomed.objects, *doomed.markers)]
+        settle.insist(partial(store.delete, named))
+
+    patch.setattr(purge, "clear", clear)

@@ -52,6 +52,10 @@ PLANS = {
     "paused-reader": Plan(PAUSES, TWICE),
     "reader-of-old-tables": Plan(PAUSES, TWICE),
     "maintenance": Plan(partial(crash, every=4), crash),
+    "purge-meanwhile": Plan(partial(crash, every=9), crash),
+    "paused-beside-a-purge": Plan(PAUSES, TWICE),
+    "restored": Plan(partial(calm, switches=1), partial(explore, switches=2)),
+    "old-handle": Plan(partial(calm, switches=1), partial(explore, switches=2)),
     "crowd": Plan(seeds(15), seeds(1000)),
 }
 

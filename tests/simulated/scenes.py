@@ -259,12 +259,68 @@ def crowd(world: World) -> Callable[[], None]:
     return cast.check
 
 
+# -- purge
+
+
+@cache
+def deleted_run() -> Prepared:
+    """A run that was deleted long ago, half of it in tables, and one that goes on."""
+
+    def old(cast: Cast) -> None:
+        for number, run in enumerate(("gone", "m"), 1):
+            cast.start_run(run, number=number)
+            cast.log(cast.writer(run), number, run, [3])
+        cast.compact()
+        cast.log(cast.writer("gone"), 3, "gone", [1])
+        cast.delete_run("gone")
+        cast.world.wait(timedelta(days=40))
+
+    return prepared(old, lambda cast: write_to(cast, "m", 4))
+
+
+def write_to(cast: Cast, run: str, process: int) -> None:
+    cast.log(cast.writer(run), process, run, [2])
+    cast.change(run, f"p{process}")
+
+
+def purge_meanwhile(world: World) -> Callable[[], None]:
+    """A purge, and meanwhile another one, a compaction and a vacuum; then a segment comes late."""
+    cast = Cast(world, deleted_run().cast)
+
+    def others() -> None:
+        upkeep(cast)
+        cast.collect()
+        write_to(cast, "m", 5)
+        upkeep(cast)
+
+    world.spawn("g", cast.collect)
+    world.spawn("o", others)
+    return partial(cast.finish_purge, "gone")
+
+
+def paused_beside_a_purge(world: World) -> Callable[[], None]:
+    """A compaction that has read a run which is purged before it commits."""
+    cast = Cast(world, deleted_run().cast)
+    world.spawn("u", partial(upkeep, cast))
+    world.spawn("g", cast.collect)
+    return partial(cast.finish_purge, "gone")
+
+
+def restored(world: World, known: int) -> Callable[[], None]:
+    """Somebody who knows a version brings the run back while it is purged."""
+    cast = Cast(world, deleted_run().cast)
+    world.spawn("g", cast.collect)
+    world.spawn("r", partial(cast.restore_run, "gone", cast.chain("gone", known)))
+    return partial(cast.finish_purge, "gone")
+
+
 def bucket_of(make: Callable[[], Prepared]) -> Callable[[], Bucket]:
     return lambda: make().bucket
 
 
 ONE = bucket_of(one_run)
 HALF = bucket_of(half_compacted)
+TRASH = bucket_of(deleted_run)
 
 SCENES = {
     scene.name: scene
@@ -283,6 +339,10 @@ SCENES = {
         Scene("paused-reader", partial(paused_reader, retention=NOW), start=HALF),
         Scene("reader-of-old-tables", partial(paused_reader, retention=HOUR), start=HALF),
         Scene("maintenance", maintenance, start=HALF),
+        Scene("purge-meanwhile", purge_meanwhile, start=TRASH),
+        Scene("paused-beside-a-purge", paused_beside_a_purge, start=TRASH),
+        Scene("restored", partial(restored, known=2), Limits(faults=1), TRASH),
+        Scene("old-handle", partial(restored, known=1), Limits(faults=1), TRASH),
         Scene("crowd", crowd, Limits(faults=4, kills=2), HALF),
     )
 }

@@ -39,6 +39,7 @@ class Promises:
     Raises AssertionError at the write that breaks a promise:
 
     - no object is changed, and no key is used for other bytes (but for numbers of checkpoints);
+    - nobody is told of a change of a run that was purged, and none that was changed just now is;
     - a version's marker was there before it;
     - the greatest checkpoint names no table that is missing, and its tables hold each point of each
       writer once, without a gap, with what these come to;
@@ -53,6 +54,7 @@ class Promises:
         self.versions: dict[str, int] = {}
         self.points: dict[Writer, int] = {}
         self.purged: set[str] = set()
+        self._fresh: set[str] = set()
         self._ever = {key: data for key, (data, _) in bucket.objects.items()}
         bucket.watchers.append(self._watch)
 
@@ -69,6 +71,8 @@ class Promises:
 
     def acknowledge_version(self, run: str, version: int) -> None:
         """Note that somebody was told of a version of a run."""
+        assert run not in self.purged, f"version {version} of {run} is told, and {run} was purged"
+        self._fresh.add(run)
         self.versions[run] = max(version, self.versions.get(run, 0))
         self.check_visible()
 
@@ -113,12 +117,17 @@ class Promises:
         key, before, after = written
         if after is not None:
             assert before in (None, after), f"{key} was changed"
-            is_log = key.startswith(keys.checkpoints(self.experiment))
-            assert is_log or self._ever.setdefault(key, after) == after, f"{key} is used again"
+            # A commit to a chain that was purged is undone; numbers of checkpoints say nothing.
+            may = key.startswith(keys.checkpoints(self.experiment)) or self._is_purged(key)
+            assert self._ever.setdefault(key, after) == after or may, f"{key} is used again"
             self._put(key, after)
         elif before is not None:
             self._deleted(key)
             self.check_visible()
+
+    def _is_purged(self, key: str) -> bool:
+        pieces = key.split("/")
+        return pieces[0] == "runs" and pieces[1] in self.purged
 
     def _put(self, key: str, data: bytes) -> None:
         if key.startswith("runs/") and "/state/" in key:
@@ -136,6 +145,7 @@ class Promises:
             self.check_visible()
 
     def _forget(self, run: str) -> None:
+        assert run not in self._fresh, f"{run} is purged, and a change was acknowledged just now"
         self.purged.add(run)
         self.versions.pop(run, None)
         self.points = {whose: n for whose, n in self.points.items() if whose[0] != run}
