@@ -264,9 +264,12 @@ def _schema(step: pa.DataType) -> pa.Schema:
     types = {"step": step, **dict.fromkeys(BLOCK, words)}
     return pa.schema(
         pa.field(field.name, types.get(field.name, field.type), field.name not in _NEVER_NULL)
-        for field in SCHEMAS["metrics"]
+        for field in sorted(SCHEMAS["metrics"], key=lambda field: field.name in _LARGE)
     )
 
+
+_LARGE: Final = ("time", "value")
+"""Columns of points that take most bytes: last, so that the others are one range of a file."""
 
 _NEVER_NULL: Final = (*BLOCK, "offset", "time")
 """Columns of points that no null can be in: what says so for each row takes long to write."""
