@@ -156,32 +156,45 @@ def test_second_look(note: Note, large: Large) -> None:
     note(f"a second look at {RUNS:,} runs through the cache", shown(store.counts), "3")
 
 
+@pytest.mark.parametrize("way", ["get_metrics(name)", "metrics()", "Experiment.metrics()"])
 @pytest.mark.parametrize("which", ["long", "usual"])
-def test_one_metric(note: Note, large: Large, which: str) -> None:
+def test_one_metric(note: Note, large: Large, which: str, way: str) -> None:
     choose = max if which == "long" else min
     of_several = [run for run in large.runs if run.metrics > 2]
     chosen = choose(of_several, key=lambda run: run.points)
     experiment, store = large.counted()
     run = experiment.get_runs(where=pl.col("run_id") == chosen.run)[0]
     store.reset()
-    assert len(run.get_metrics("loss")["loss"]) == chosen.points
-    read = [asked for asked in store.log if asked.key.endswith("-metrics.parquet")]
+    answer, asked_for = read_one(run, way)
+    assert answer == chosen.points
     found = latest_checkpoint(store.store, "bench")
     files = {f"{keys.tables('bench')}{file.name}": file for file in found.files} if found else {}
-    footers = sum(files[key].footer for key in {asked.key for asked in read})
+    read = [asked.key for asked in store.log if asked.key in files]
+    footers = sum(files[key].footer for key in {*read} if files[key].kind == "metrics")
     bytes_read = store.bytes_read - footers
-    size = compressed(points_of(large, chosen.run))
+    size = compressed(points_of(large, chosen.run, asked_for))
     note(
-        f"one metric of {chosen.points:,} points, of {POINTS:,}",
+        f"{way}: {answer:,} points of a metric, of {POINTS:,}",
         f"{bytes_read / size:.1f}x",
-        "4x",
+        "4x" if which == "long" else "its pages",
         f"{bytes_read:,} bytes without {footers:,} of footers, {len(read)} ranges",
     )
 
 
-def points_of(large: Large, run: str) -> pl.DataFrame:
+def read_one(run: Run, way: str) -> tuple[int, pl.Expr]:
+    """Return how many points a way to ask gives of `loss`, and the rows it has to read for that."""
+    loss = pl.col("name") == "loss"
+    if way == "get_metrics(name)":
+        return len(run.get_metrics("loss")["loss"]), loss
+    if way == "metrics()":
+        return run.metrics().filter(loss).collect().height, pl.lit(value=True)
+    of_run = pl.col("run_id") == run.id
+    return run.experiment.metrics().filter(of_run & loss).collect().height, loss
+
+
+def points_of(large: Large, run: str, condition: pl.Expr) -> pl.DataFrame:
     """Return the answer alone."""
-    rows = pl.scan_parquet(large.files("metrics")).filter(run_id=run, name="loss")
+    rows = pl.scan_parquet(large.files("metrics")).filter(condition, run_id=run)
     return rows.select("step", "time", "value").collect()
 
 
