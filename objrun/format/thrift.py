@@ -26,7 +26,7 @@ SET: Final = 10
 STRUCT: Final = 12
 
 DEPTH: Final = 16
-"""Levels of structs and lists, the outermost the first: hostile bytes do not exhaust the stack."""
+"""Levels of values, the outermost struct the first: hostile bytes do not exhaust the stack."""
 
 _FALSE: Final = 2
 _BITS: Final = {I8: 8, I16: 16, I32: 32, I64: 64}
@@ -67,8 +67,7 @@ def number(fields: Struct, field: int) -> int:
     """
     value = fields.get(field)
     if value is None or value.kind not in _BITS:
-        message = f"field {field} is no integer"
-        raise ThriftError(message)
+        raise ThriftError(f"field {field} is no integer")
     content: int = value.content
     return content
 
@@ -94,9 +93,6 @@ class Reader:
 
     def fields(self, after: int = 0, depth: int = 1) -> Iterator[tuple[int, Value]]:
         """Yield the fields of the next struct; whoever stops early has not read the rest."""
-        if depth > DEPTH:
-            message = f"more than {DEPTH} levels"
-            raise ThriftError(message)
         field = after
         while (head := self._byte()) != 0:
             field = field + (head >> 4) if head >> 4 else self._integer(I16)
@@ -107,6 +103,8 @@ class Reader:
                 yield field, Value(kind, self._content(kind, depth + 1))
 
     def _content(self, kind: int, depth: int) -> Any:
+        if depth > DEPTH:
+            raise ThriftError(f"more than {DEPTH} levels")
         if kind in _BITS:
             return self._integer(kind)
         if kind == BINARY:
@@ -119,13 +117,9 @@ class Reader:
             return _DOUBLE.unpack(self._take(8))[0]
         if kind in (BOOL, _FALSE):
             return self._byte() == BOOL
-        message = f"a value of kind {kind}"
-        raise ThriftError(message)
+        raise ThriftError(f"a value of kind {kind}")
 
     def _items(self, depth: int) -> Items:
-        if depth > DEPTH:
-            message = f"more than {DEPTH} levels"
-            raise ThriftError(message)
         head = self._byte()
         count = head >> 4 if head >> 4 < 15 else self._varint()
         # Each takes a byte or more, so a lie about their number ends where the bytes do.
@@ -138,8 +132,7 @@ class Reader:
             return found
         packed = self._varint()
         if packed >> _BITS[kind]:
-            message = f"{packed} does not fit {_BITS[kind]} bits"
-            raise ThriftError(message)
+            raise ThriftError(f"{packed} does not fit {_BITS[kind]} bits")
         return (packed >> 1) ^ -(packed & 1)
 
     def _varint(self) -> int:
@@ -149,21 +142,15 @@ class Reader:
             found |= (byte & 127) << shift
             if byte < 128:
                 return found
-        message = "an integer of more than ten bytes"
-        raise ThriftError(message)
+        raise ThriftError("an integer of more than ten bytes")
 
     def _byte(self) -> int:
-        if self.at >= len(self.data):
-            message = "it ends too early"
-            raise ThriftError(message)
-        self.at += 1
-        return self.data[self.at - 1]
+        return self._take(1)[0]
 
     def _take(self, count: int) -> bytes:
         stop = self.at + count
         if stop > len(self.data):
-            message = "it ends too early"
-            raise ThriftError(message)
+            raise ThriftError("it ends too early")
         found = self.data[self.at : stop]
         self.at = stop
         return found

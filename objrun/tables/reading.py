@@ -148,7 +148,7 @@ def _damaged(key: str, code: str, message: str) -> CorruptObjectError:
 
 
 class TableReader:
-    """Read parts of one file of a table: its footer once, then row groups as they are needed."""
+    """Read parts of one file of a table: its footer once, then row groups or pages as needed."""
 
     def __init__(self, store: Store, experiment: str, file: TableFile) -> None:
         """Read nothing yet."""
