@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from objrun import clock
 from objrun.conversion import to_items, to_scalar, to_text
+from objrun.errors import CommitUnknownError, StoreError
 from objrun.format import keys
 from objrun.format.documents import decode_property, encode_property
 from objrun.format.names import check_key
 from objrun.format.states import Property, RunState
+from objrun.logs import logger
 from objrun.protocol.settle import insist, put_once
 from objrun.protocol.updates import (
     AddProperties,
@@ -22,10 +24,15 @@ from objrun.protocol.updates import (
 from objrun.start import property_texts, tag_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from objrun.errors import ObjrunError
     from objrun.experiment import Experiment
     from objrun.protocol.chain import Chain
+    from objrun.storage import Store
+
+
+T = TypeVar("T")
 
 
 class RunAnnotations:
@@ -34,9 +41,46 @@ class RunAnnotations:
     _experiment: Experiment
     _chain: Chain[RunState]
 
+    _spooled: bool
+
     def _commit(self, change: Any) -> RunState:
-        self._experiment.workspace.writing()
-        return self._chain.commit(change)
+        try:
+            return self._record(lambda chain: chain.commit(change))
+        except StoreError as error:
+            if not self._spooled:
+                raise
+            # Store and spool fail: what is noted of a run is not worth to end its training.
+            logger().error("run %s: a change is lost: %s", self._chain.state.run_id, error.message)
+            return self._chain.state
+
+    def _record(self, act: Callable[[Chain[RunState]], T]) -> T:
+        """Return what `act` does to the chain; where the store fails, to its copy in the spool."""
+        workspace = self._experiment.workspace
+        spool = workspace.spool
+        if not self._spooled and not (spool and spool.away):
+            try:
+                workspace.writing()
+                return act(self._chain)
+            except (StoreError, CommitUnknownError) as error:
+                if spool is None or not spool.open(error):
+                    raise
+        if not self._spooled and spool:
+            store = spool.adopt(self._chain.scheme, self._chain.head)
+            self._chain = self._chain.moved(store)
+            self._spooled = True
+        return act(self._chain)
+
+    def _writable(self) -> Store:
+        """Return the store that this run writes to."""
+        return self._chain.store if self._spooled else self._experiment.workspace.writing()
+
+    def _find_refuge(self, error: ObjrunError) -> Store | None:
+        """Return the spool, for what the store does not take; None where there is none."""
+        spool = self._experiment.workspace.spool
+        if spool is None or not spool.open(error):
+            return None
+        chain = self._chain
+        return spool.adopt(chain.scheme, chain.head)
 
     @property
     def display_name(self) -> str | None:
@@ -108,18 +152,21 @@ class RunAnnotations:
         wanted = property_texts(properties)
         if not wanted:
             return
-        state = self._chain.refresh()
+        self._record(lambda chain: self._add_properties(chain, wanted))
+
+    def _add_properties(self, chain: Chain[RunState], wanted: Mapping[str, str | None]) -> None:
+        state = chain.refresh()
         new = {key: v for key, v in wanted.items() if not check_property(state, key, v)}
         if not new:
             return
-        store = self._experiment.workspace.writing()
+        store = chain.store
         held: dict[str, str | None] = {}
         for key, value in new.items():
             held[key] = self._claim_property(store, key, value)
             if held[key] != value:
                 break
         # With what another writer has claimed, who may not have come to copy it into the state.
-        state = self._commit(AddProperties(held))
+        state = chain.commit(AddProperties(held))
         added = ", ".join(repr(key) for key in held if held[key] == new[key])
         for key in held:
             check_property(state, key, new[key], f" ({added} was added)" if added else "")

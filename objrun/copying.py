@@ -9,12 +9,10 @@ from objrun.protocol.copy.carry import Carrier
 from objrun.protocol.copy.copying import copy_experiments
 from objrun.protocol.copy.pair import Pair
 from objrun.protocol.copy.work import Copied, Estimate
-from objrun.storage import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from objrun.storage import Store
     from objrun.workspace import Workspace
 
     Chosen = dict[str, Collection[str] | None]
@@ -58,15 +56,8 @@ def copy_workspace(
 
     if source.url == target.url:
         raise UserErrorException(f"{source.url} is both where to copy from and where to copy to")
-    pair = Pair(_store(source), _store(target))
+    pair = Pair(source.store, target.store)
     work = Carrier(pair, tables, tell) if tell else Estimate()
     names: Chosen = dict.fromkeys(source.experiment_names()) if chosen is None else chosen
     copy_experiments(pair, names, work, tables, whole=chosen is None)
     return work.copied
-
-
-def _store(workspace: Workspace) -> Store:
-    """Return the store of a workspace, which need not be one yet."""
-    options = {**workspace.storage_options}
-    options.pop("auto_compact", None)  # the workspace's own
-    return connect(workspace.url, **options)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from objrun import clock
 from objrun.conversion import to_text
 from objrun.errors import (
+    CommitUnknownError,
     NotAStoreError,
     RunExistsError,
+    StoreError,
     UserErrorException,
 )
 from objrun.facts import start_properties
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from objrun.format.states import Version
     from objrun.query.filters import Filter
     from objrun.run_list import RunList
+    from objrun.spool import Spool
     from objrun.storage import Store
     from objrun.workspace import Workspace
 
@@ -110,19 +113,47 @@ class Experiment(Questions):
         )
 
     def start_run(self, start: Start) -> Run:
-        """Start a run from what is known of it: three PUTs, and a LIST in a new process."""
-        run_id = clock.new_id() if start.run_id is None else check_run_id(start.run_id)
+        """Start a run from what is known of it: three PUTs, and a LIST in a new process.
+
+        Where the store is not available it starts in the spool, if there is one.
+        """
+        if start.run_id is not None:
+            check_run_id(start.run_id)
+        spool = self.workspace.spool
+        if spool and spool.away:
+            return self._start_in(spool, start)
+        version = None
+        try:
+            version = self.first_version(start)
+            self._create_run(version)
+        except (StoreError, CommitUnknownError) as error:
+            if spool is None or not spool.open(error):
+                raise
+            return self._start_in(spool, start, version)
+        return Run.of_version(self, version)
+
+    def first_version(self, start: Start) -> Version[RunState]:
+        """Return version 1 of a new run, whose number is claimed; it is not stored yet."""
+        run_id = clock.new_id() if start.run_id is None else start.run_id
         store = self.workspace.writing()
-        scheme = run_scheme(self.name, run_id)
-        place = 1 if start.run_id is None else place_for(store, scheme)
+        place = 1 if start.run_id is None else place_for(store, run_scheme(self.name, run_id))
         if not place:
             raise _taken(run_id)
         self._make_sure()
         number = self._claims(store).claim(run_id)
-        version = first_version(self._first_state(start, run_id, number), [CREATE], place)
-        if not create(store, scheme, version):
+        return first_version(self._first_state(start, run_id, number), [CREATE], place)
+
+    def _create_run(self, version: Version[RunState]) -> None:
+        run_id = version.state.run_id if version.state else ""
+        if not create(self.workspace.writing(), run_scheme(self.name, run_id), version):
             raise _taken(run_id)
-        return Run.of_version(self, version)
+
+    def _start_in(
+        self, spool: Spool, start: Start, version: Version[RunState] | None = None
+    ) -> Run:
+        """Start a run in the spool; `version`: the one that may have reached the store already."""
+        version = version or Experiment(spool.workspace, self.name).first_version(start)
+        return Run.of_version(self, version, spool)
 
     def _first_state(self, start: Start, run_id: str, number: int) -> RunState:
         now = clock.now()

@@ -10,6 +10,7 @@ from objrun.annotations import RunAnnotations
 from objrun.errors import (
     ActivityFailedException,
     ExperimentExecutionException,
+    FlushTimeoutError,
     ObjrunError,
     PointsLostError,
     StatusWarning,
@@ -149,8 +150,17 @@ class RunLife(RunMetrics, RunAnnotations):
             self._experiment.workspace.run_ended(state.experiment, state.number)
 
     def _close(self, patience: float = FLUSH_PATIENCE) -> None:
-        if self._writer is not None:
+        if self._writer is None:
+            return
+        try:
             self._writer.close(patience)
+        except FlushTimeoutError as error:
+            if self._experiment.workspace.spool is None:
+                raise
+            try:
+                self._writer.rescue()
+            except ObjrunError:
+                raise error from None
 
     def wait_for_completion(
         self,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from objrun.format.checkpoints import Checkpoint
+    from objrun.protocol.post import Refuge
     from objrun.storage import Store
     from objrun.tables.points import Points
     from objrun.tables.reading import Rows
@@ -49,11 +50,16 @@ class RunMetrics:
         self,
         querying: Callable[[], Store],
         writing: Callable[[], Store],
+        refuge: Refuge,
         address: Address,
     ) -> None:
-        """Read metrics from the store that `querying` opens, log them to that of `writing`."""
+        """Read metrics from the store that `querying` opens, log them to that of `writing`.
+
+        `refuge` tells where to go on logging when that fails.
+        """
         self._querying = querying
         self._writing = writing
+        self._refuge = refuge
         self._address = address
         self._made: dict[str, Writer] = {}
         self._writer: Writer | None = None
@@ -184,7 +190,7 @@ class RunMetrics:
         if self._writer is None:
             # setdefault is indivisible: two threads that log first get the same writer.
             self._writer = self._made.setdefault(
-                "writer", Writer(self._writing, *self._address[:2])
+                "writer", Writer(self._writing, *self._address[:2], self._refuge)
             )
             self._stepped = self._writer.buffer.stepped
             self._plain = self._writer.buffer.plain

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from objrun.format.states import RunState, Version
     from objrun.query.filters import Filter
     from objrun.run_list import RunList
+    from objrun.spool import Spool
     from objrun.workspace import Workspace
 
     Factory = Callable[..., "Run"]
@@ -55,24 +56,34 @@ class Run(RunLife):
         self._open(experiment, version)
 
     @classmethod
-    def of_version(cls, experiment: Experiment, version: Version[RunState]) -> Run:
-        """Return the run that a version belongs to, made by the provider of its type if any."""
-        run = _opened(cls, experiment, version)
+    def of_version(
+        cls, experiment: Experiment, version: Version[RunState], spool: Spool | None = None
+    ) -> Run:
+        """Return the run that a version belongs to, made by the provider of its type if any.
+
+        Where `spool` is given the run begins there.
+        """
+        run = _opened(cls, experiment, version, spool)
         run_type = run.type
         factory = cls._factories.get(run_type) if run_type else None
         return factory(experiment, run) if factory else run
 
-    def _open(self, experiment: Experiment, version: Version[RunState]) -> None:
+    def _open(
+        self, experiment: Experiment, version: Version[RunState], spool: Spool | None = None
+    ) -> None:
         state = version.state
         if state is None:
             raise TypeError
-        workspace = experiment.workspace
-        store = workspace.reading()
-        address = Address(state.experiment, state.run_id, state.root_run_id)
-        RunMetrics.__init__(self, workspace.querying, workspace.writing, address)
-        scheme = run_scheme(state.experiment, state.run_id)
         self._experiment = experiment
-        self._chain = Chain(store, scheme, version)
+        address = Address(state.experiment, state.run_id, state.root_run_id)
+        querying = experiment.workspace.querying
+        RunMetrics.__init__(self, querying, self._writable, self._find_refuge, address)
+        scheme = run_scheme(state.experiment, state.run_id)
+        self._spooled = spool is not None
+        if spool is None:
+            self._chain = Chain(experiment.workspace.reading(), scheme, version)
+        else:
+            self._chain = Chain(spool.adopt(scheme, version), scheme, version)
 
     # -- who it is
 
@@ -290,7 +301,9 @@ def find_version(workspace: Workspace, run_id: str) -> Version[RunState]:
     return version
 
 
-def _opened(cls: type[Run], experiment: Experiment, version: Version[RunState]) -> Run:
+def _opened(
+    cls: type[Run], experiment: Experiment, version: Version[RunState], spool: Spool | None = None
+) -> Run:
     run = cls.__new__(cls)
-    run._open(experiment, version)  # noqa: SLF001 - the other constructor of the class
+    run._open(experiment, version, spool)  # noqa: SLF001 - the other constructor of the class
     return run

@@ -13,12 +13,13 @@ from objrun.format.checking import format_time
 from objrun.format.names import check_run_id, is_experiment
 from objrun.protocol.opening import open_for_reading, open_for_writing
 from objrun.protocol.settle import insist
+from objrun.spool import Spool, spools_of
 from objrun.storage import connect, together
 from objrun.tidying import patience_of, tidy
 from objrun.upkeep import Upkeep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     import polars as pl
@@ -41,7 +42,9 @@ class Workspace(Upkeep):
     URL (for a folder: `durability="none"` switches fsync off), but for `auto_compact`: how many
     seconds the end of a run may wait for a compaction that is due (False: none is done), which
     else the environment variable `OBJRUN_AUTO_COMPACT` says. Nothing is read or written before
-    it is needed; a store is made by the first write into an empty place. `memory://` is a store in
+    it is needed; a store is made by the first write into an empty place. `spool`: the folder in
+    which runs go on while the store fails, else `OBJRUN_SPOOL`, else a folder of the user; False:
+    errors of the store are raised instead. `memory://` is a store in
     the memory of one process, gone with it and seen by no other.
 
     A workspace, its experiments and its runs can be pickled: a copy is a handle of its own on the
@@ -62,13 +65,25 @@ class Workspace(Upkeep):
         """Name the store; nothing is sent."""
         given = url if url is not None else os.environ.get("OBJRUN_URL") or DEFAULT_URL
         self.storage_options = dict(storage_options or {})
-        options = dict(self.storage_options)
-        self._tidy = patience_of(options.pop("auto_compact", None))
-        self._store = connect(given, **options)
+        self._tidy = patience_of(self.storage_options.get("auto_compact"))
+        self._store = connect(given, **_without_own(self.storage_options))
+        root = spools_of(self.storage_options.get("spool"))
+        # What is in memory ends with the process, as a failure of it would.
+        self.spool = Spool(self, root) if root and not self.url.startswith("memory:") else None
         self._read: Header | None = None
         self._written: Header | None = None
         self._cached: Store | None = None
         self._runs: dict[str, Known] = {}
+
+    @property
+    def store(self) -> Store:
+        """The store as it is, which need not be one yet."""
+        return self._store
+
+    def go_through(self, wrap: Callable[[Store], Store]) -> None:
+        """Have all requests go through `wrap(store)`, a store around this one, from now on."""
+        self._store = wrap(self._store)
+        self._cached = None
 
     @property
     def url(self) -> str:
@@ -179,6 +194,11 @@ class Workspace(Upkeep):
             self._cached = cached(store, self.store_id, keys.is_immutable)
         return self._cached or store
 
+    @property
+    def has_written(self) -> bool:
+        """Whether the store was found fit for writing by this workspace."""
+        return self._written is not None
+
     def writing(self) -> Store:
         """Return the store for writing, made if the place is empty. Two or three requests, once."""
         if self._written is None:
@@ -259,6 +279,8 @@ class Workspace(Upkeep):
 
     def run_ended(self, experiment: str, number: int) -> None:
         """Compact an experiment where it is time for it, now that run `number` has ended."""
+        if self.spool and self.spool.away:
+            return
         tidy(self.writing(), experiment, number, self._tidy)
 
     def known_runs(self, experiment: str) -> Known:
@@ -275,3 +297,8 @@ class Workspace(Upkeep):
     def __repr__(self) -> str:
         """Look like the call that makes it."""
         return f"Workspace({self.url!r})"
+
+
+def _without_own(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a store, without those of the workspace."""
+    return {name: value for name, value in options.items() if name not in ("auto_compact", "spool")}

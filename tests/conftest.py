@@ -48,10 +48,11 @@ class StoreURL(NamedTuple):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Leave the readers' cache of whoever runs the tests alone."""
+def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave the readers' cache and the spools of whoever runs the tests alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OBJRUN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("OBJRUN_SPOOL", str(tmp_path_factory.mktemp("spools")))
         yield
 
 

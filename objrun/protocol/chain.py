@@ -177,6 +177,39 @@ def create(store: Store, scheme: Scheme[S], version: Version[S]) -> bool:
     return put_once(store, scheme.key(version.version), scheme.encode(version))
 
 
+def follow(store: Store, scheme: Scheme[S], head: Version[S]) -> Version[S]:
+    """Return the last version of a chain in another store, begun there with what `head` says.
+
+    Version 1 there keeps the write id of `head`, by which a copy knows that the chains are one.
+    """
+    first = replace(head, version=1, ops=({"op": "create"},), base=None)
+    if create(store, scheme, first):
+        return first
+    last = load_last(store, scheme)
+    if last is None:
+        raise scheme.purged()
+    return last
+
+
+def append(store: Store, scheme: Scheme[S], version: Version[S]) -> tuple[Version[S], bytes]:
+    """Commit what `version` did as the next one of this store's chain; return it and its bytes.
+
+    It keeps its write id, its time and its operations. Where the chain was purged it stays so, and
+    what the scheme says is raised.
+    """
+    while True:
+        last = load_last(store, scheme)
+        if last is None or last.state is None:
+            raise scheme.purged()
+        number = last.version + 1
+        state = scheme.replay(scheme.key(number), last.state, version.ops)
+        again = replace(version, version=number, base=None, state=state)
+        data = scheme.encode(again)
+        _announce(store, scheme, number)
+        if put_once(store, scheme.key(number), data):
+            return again, data
+
+
 def _announce(store: Store, scheme: Scheme[S], number: int) -> None:
     if scheme.marker is not None:
         key = scheme.marker(number)
@@ -318,6 +351,17 @@ class Chain(Generic[S]):
                 # It was there a moment ago, and only a purge removes versions.
                 raise self.scheme.purged() from None
         return won
+
+    def moved(self, store: Store) -> Chain[S]:
+        """Return a handle that goes on in another store, with the commit that is still open.
+
+        It keeps its write id there, so it counts once, also where it has reached the first store.
+        """
+        with self._lock:
+            head = follow(store, self.scheme, self.head)
+            if self._open is not None:
+                head, _ = append(store, self.scheme, self._open[0])
+            return Chain(store, self.scheme, head)
 
     def _check_name(self, number: int) -> None:
         """Undo a commit whose name was free because a purge had freed it, and say so.

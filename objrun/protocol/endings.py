@@ -15,10 +15,10 @@ import sys
 import threading
 import weakref
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from objrun import clock
-from objrun.errors import ObjrunError
+from objrun.errors import ObjrunError, PointsLostError
 from objrun.logs import logger
 
 if TYPE_CHECKING:
@@ -27,8 +27,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-EXIT_PATIENCE = 60.0
+VARIABLE: Final = "OBJRUN_EXIT_PATIENCE"
+"""The environment variable with the seconds that the end of the process waits."""
+
+
+def _patience() -> float:
+    with suppress(ValueError):
+        return max(0.0, float(os.environ.get(VARIABLE, "60")))
+    return 60.0
+
+
+EXIT_PATIENCE = _patience()
 """Seconds that the end of the process waits for all writers together."""
+
+RESERVE: Final = 0.1
+"""Of this share of EXIT_PATIENCE is left to rescue what could not be flushed."""
 
 
 class Forkable(Protocol):
@@ -49,6 +62,9 @@ class Flushable(Forkable, Protocol):
 
     def flush(self, timeout: float) -> None:
         """Make it durable within `timeout` seconds or raise an ObjrunError."""
+
+    def rescue(self) -> None:
+        """Make it durable elsewhere, without waiting for long, or raise an ObjrunError."""
 
     def stop(self) -> None:
         """End its thread."""
@@ -169,15 +185,32 @@ def finish() -> None:
 
 def _flush_all() -> None:
     deadline = clock.monotonic() + EXIT_PATIENCE
-    waiting = [thing for thing in _alive(_flushables) if thing.waiting() and thing not in _given_up]
-    for thing in waiting:
-        thing.hurry()
-    for thing in waiting:
+    reserve = RESERVE * EXIT_PATIENCE
+    # What writers rescue may make a spool wait in turn.
+    for _ in range(2):
+        things = [thing for thing in _alive(_flushables) if thing not in _given_up]
+        waiting = [thing for thing in things if thing.waiting()]
+        for thing in waiting:
+            thing.hurry()
+        for thing in waiting:
+            _flush_or_rescue(thing, deadline - reserve - clock.monotonic())
+        reserve = 0.0
+
+
+def _flush_or_rescue(thing: Flushable, patience: float) -> None:
+    try:
         try:
-            thing.flush(max(0.0, deadline - clock.monotonic()))
-        except ObjrunError as error:
-            _given_up.add(thing)
-            logger().error("metrics were lost at exit: %s", error.message)
+            thing.flush(max(0.0, patience))
+        except PointsLostError:
+            raise
+        except ObjrunError as failure:
+            try:
+                thing.rescue()
+            except ObjrunError:
+                raise failure from None
+    except ObjrunError as error:
+        _given_up.add(thing)
+        logger().error("metrics were lost at exit: %s", error.message)
 
 
 def _alive(things: weakref.WeakSet[T]) -> list[T]:

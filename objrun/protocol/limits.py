@@ -29,6 +29,9 @@ and reported."""
 MAX_WAITING_BYTES: Final = 256_000_000
 """Bytes of batches, texts and tables kept in memory while the store fails; likewise."""
 
+ESCAPE: Final = 20.0
+"""Seconds for which the store may fail before metrics go to the refuge, where there is one."""
+
 FLUSH_PATIENCE: Final = 300.0
 """Seconds that `flush` waits unless told otherwise."""
 

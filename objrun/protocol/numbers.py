@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from objrun import clock
+from objrun.errors import AlreadyExistsError
 from objrun.format import keys
 from objrun.format.documents import encode_number
 from objrun.format.states import NumberClaim
@@ -29,6 +31,13 @@ def last_number(store: Store, experiment: str) -> int:
 def _largest(store: Store, experiment: str, bucket: int) -> int:
     listed = insist(lambda: store.list(keys.number_bucket(experiment, bucket)))
     return max((keys.parse_version(info.key) or 0 for info in listed), default=0)
+
+
+def claim_again(store: Store, experiment: str, number: int, run_id: str) -> None:
+    """Claim in a second store the number that a run has; nothing happens where it is taken."""
+    claim = NumberClaim(number=number, run_id=run_id, write_id=clock.random_hex(16))
+    with suppress(AlreadyExistsError):
+        store.put_if_absent(keys.number(experiment, number), encode_number(claim))
 
 
 class Numbers:

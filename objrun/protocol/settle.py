@@ -34,16 +34,16 @@ PATIENCE = 60.0
 """Seconds for which a caller's request is tried again before its error is raised."""
 
 
-def insist(request: Callable[[], T], *, patience: float = PATIENCE) -> T:
+def insist(request: Callable[[], T], *, patience: float | None = None) -> T:
     """Return the result of an idempotent request, trying again while the store is unavailable.
 
     Waits grow exponentially with full jitter. Raises the last UnavailableError after `patience`
-    seconds, any other error at once.
+    (default: PATIENCE) seconds, any other error at once.
 
     >>> insist(lambda: 1)
     1
     """
-    deadline = clock.monotonic() + patience
+    deadline = clock.monotonic() + (PATIENCE if patience is None else patience)
     attempt = 0
     while True:
         try:
@@ -56,13 +56,13 @@ def insist(request: Callable[[], T], *, patience: float = PATIENCE) -> T:
         attempt += 1
 
 
-def put_once(store: Exclusive, key: str, data: bytes, *, patience: float = PATIENCE) -> bool:
+def put_once(store: Exclusive, key: str, data: bytes, *, patience: float | None = None) -> bool:
     """Create `key` and return whether `data` is what stands there: True for the one winner.
 
     The same bytes go to the same name until it is known. Raises CommitUnknownError where that is
-    still open after `patience` seconds: the object may or may not be there.
+    still open after `patience` (default: PATIENCE) seconds: the object may or may not be there.
     """
-    deadline = clock.monotonic() + patience
+    deadline = clock.monotonic() + (PATIENCE if patience is None else patience)
     attempt = 0
     sent = False
     while True:
@@ -88,7 +88,7 @@ def put_once(store: Exclusive, key: str, data: bytes, *, patience: float = PATIE
         attempt += 1
 
 
-def _stored(store: Exclusive, key: str, patience: float) -> bytes:
+def _stored(store: Exclusive, key: str, patience: float | None) -> bytes:
     """Return what stands under `key`; where the store does not say, whose it is stays unknown."""
     try:
         return insist(lambda: store.get(key), patience=patience)

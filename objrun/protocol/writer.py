@@ -10,9 +10,7 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Final
 
 from objrun import clock
 from objrun.errors import (
@@ -24,36 +22,38 @@ from objrun.errors import (
     UnavailableError,
 )
 from objrun.format import keys
-from objrun.format.segments import encode_segment
 from objrun.logs import logger
 from objrun.protocol import endings
 from objrun.protocol.buffer import Buffer
 from objrun.protocol.crew import FLUSHERS
 from objrun.protocol.limits import (
-    CLOSED_BYTES,
     CLOSED_ROWS,
-    CLOSED_SECONDS,
     FIRST_FLUSH,
     FLUSH_PATIENCE,
-    MANY_PIECES,
     MANY_ROWS,
-    MAX_BYTES,
-    MAX_ROWS,
     MAX_WAITING,
     MAX_WAITING_BYTES,
     SLOWEST_FLUSH,
 )
+from objrun.protocol.post import Post
+from objrun.protocol.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from objrun.storage import Delete, Put
+    from objrun.protocol.post import Refuge, Target
+    from objrun.protocol.tail import Piece
 
-    class Target(Put, Delete, Protocol):
-        """A store that a writer puts to and deletes from."""
+
+def _at_once() -> threading.Event:
+    """Return what ends a flush that has failed once."""
+    once = threading.Event()
+    once.set()
+    return once
 
 
 _FASTEST_LOOK: Final = 0.01
+_RESCUE_LOOKS: Final = 300
 _SLOWEST_LOOK: Final = 1.0
 _LOOK_AT_A_METRIC: Final = 2e-6
 _IDLE: Final = 120.0
@@ -66,10 +66,16 @@ class Writer:
     child is another writer that has logged nothing.
     """
 
-    def __init__(self, target: Callable[[], Target], experiment: str, run: str) -> None:
-        """Write segments of `run` to the store that `target` opens: asked when they are sent."""
+    def __init__(
+        self, target: Callable[[], Target], experiment: str, run: str, refuge: Refuge | None = None
+    ) -> None:
+        """Write segments of `run` to the store that `target` opens: asked when they are sent.
+
+        `refuge(error)` returns the store to go on with where that fails for long or for good, None
+        if there is none.
+        """
         self.buffer = Buffer()
-        self._target = target
+        self._post = Post(target, refuge)
         self._place = (experiment, run)
         self._reset(first_flush=FIRST_FLUSH)
         endings.watch(self)
@@ -80,10 +86,8 @@ class Writer:
         self._turn = threading.Condition()
         self._draining = threading.Lock()
         self._stop: threading.Event | None = None
-        self._open: list[pa.Table] = []
         self._taking = False
-        self._start = self._durable = 0
-        self._opened = clock.monotonic()
+        self._tail = Tail()
         self._wait = first_flush
         self._hurried = False
         self._asked = self._done = 0
@@ -91,6 +95,8 @@ class Writer:
         self._failing = False
         self._lost = 0
         self._bulk = 0
+        self._rescues = 0
+        self._post.asking = False
 
     def started(self) -> None:
         """Make sure that the flushing thread runs, where the process can still have one.
@@ -128,12 +134,7 @@ class Writer:
         """Return how many points are not durable yet; a batch not yet frozen counts as one."""
         # In this order: what has left the buffer is being taken, or is frozen already.
         buffered, taking = self.buffer.points(), self._taking
-        return buffered + self._frozen() - self._durable or int(taking)
-
-    def _frozen(self) -> int:
-        """Return the offset behind the last frozen row."""
-        rows: int = sum(table.num_rows for table in self._open)
-        return self._start + rows
+        return buffered + self._tail.end() - self._tail.durable or int(taking)
 
     def flush(self, timeout: float = FLUSH_PATIENCE) -> None:
         """Return when everything logged before this call is durable.
@@ -176,11 +177,9 @@ class Writer:
 
     def _flush_here(self, ticket: int, patience: float) -> None:
         """Send what waits from the calling thread, for want of another: one try."""
-        once = threading.Event()
-        once.set()
         if self._draining.acquire(timeout=patience):
             try:
-                if self._drain(once):
+                if self._drain(_at_once()):
                     self._done = max(self._done, ticket)
             finally:
                 self._draining.release()
@@ -199,6 +198,29 @@ class Writer:
         if self.waiting():
             # Another thread has logged meanwhile.
             self.started()
+
+    def rescue(self) -> None:
+        """Put what waits into the refuge from this thread, also while another hangs in a request.
+
+        For the end of the process. Raises the last error of the store where there is no refuge.
+        """
+        self.stop()
+        is_mine = False
+        looks = 0
+        while not is_mine and not self._post.asking and looks < _RESCUE_LOOKS:
+            is_mine = self._draining.acquire(timeout=_FASTEST_LOOK)
+            looks += 1
+        with self._turn:
+            # Whoever hangs finds that what he has sent is no longer his to count.
+            self._rescues += 1
+            failure = self._failure or FlushTimeoutError("the store does not answer")
+        try:
+            free = is_mine or self._post.asking
+            if not (free and self._post.flee(failure) and self._drain(_at_once())):
+                raise failure
+        finally:
+            if is_mine:
+                self._draining.release()
 
     def stop(self) -> None:
         """End the thread as soon as it is idle or waits to try again."""
@@ -281,34 +303,14 @@ class Writer:
         if self._failing:
             self._discard()
         self._take()
-        while self._frozen() > self._durable:
+        while self._tail.end() > self._tail.durable:
             with endings.STEADY:
-                whole = pa.concat_tables(self._open, promote_options="default")
-                if whole.column(0).num_chunks > MANY_PIECES:
-                    whole = whole.unify_dictionaries().combine_chunks()
-                self._open = [whole]
-                rows = whole.slice(0, self._length(whole))
-                data = encode_segment(rows.unify_dictionaries())
-            if not self._send(self._start + rows.num_rows, data, stop):
+                piece = self._tail.piece()
+            if not self._send(piece, stop):
                 return False
-            cut = rows.num_rows < whole.num_rows
-            if cut or self._is_full(rows.num_rows, len(data)):
-                self._close_segment(rows.num_rows)
+            self._tail.close_if_full(piece)
         self._bulk = 0
         return True
-
-    def _length(self, whole: pa.Table) -> int:
-        """Return how many frozen rows the open segment takes: more than it has so far."""
-        fitting: int = whole.num_rows * MAX_BYTES // max(1, whole.nbytes)
-        return min(MAX_ROWS, max(fitting, self._durable - self._start + 1))
-
-    def _close_segment(self, rows: int) -> None:
-        """Begin the next segment behind the first `rows` of what is frozen, which are durable."""
-        rest = pa.concat_tables(self._open, promote_options="default").slice(rows)
-        # In this order: `waiting`, asked meanwhile, may count too many, never too few.
-        self._start += rows
-        self._open = [rest] if rest.num_rows else []
-        self._opened = clock.monotonic()
 
     def _take(self) -> None:
         """Freeze what was logged; until it is frozen it still counts as waiting."""
@@ -317,44 +319,47 @@ class Writer:
             with endings.STEADY:
                 frozen = self.buffer.freeze()
             if frozen is not None:
-                if not self._open:
-                    self._opened = clock.monotonic()
-                self._open.append(frozen)
+                self._tail.add(frozen)
         finally:
             self._taking = False
 
-    def _is_full(self, rows: int, size: int) -> bool:
-        age = clock.monotonic() - self._opened
-        return rows >= CLOSED_ROWS or size >= CLOSED_BYTES or age >= CLOSED_SECONDS
-
-    def _send(self, end: int, data: bytes, stop: threading.Event) -> bool:
-        """Put rows `[start, end)`, trying until it works; False if stopped before that."""
+    def _send(self, piece: Piece, stop: threading.Event) -> bool:
+        """Put a segment, trying until it works; False if stopped or rescued before that."""
         attempt = 0
-        key = self._key(end)
+        rescues = self._rescues
         while True:
             try:
-                self._target().put(key, data)
+                self._post.put(self._key(piece.stop), piece.data)
             except (StoreError, FormatError) as error:
                 self._failed(error)
+                if self._post.changes_after(error):
+                    attempt = 0
+                    continue
                 if attempt == 1:
                     why = error.message
                     logger().warning("run %s: metrics wait in memory: %s", self._place[1], why)
             else:
-                break
+                return self._sent(piece, attempt, rescues)
             if not self._may_retry(clock.backoff(attempt), stop):
                 return False
             attempt += 1
+
+    def _sent(self, piece: Piece, attempt: int, rescues: int) -> bool:
+        with self._turn:
+            if rescues != self._rescues:
+                # Somebody else has sent what this thread hung with, and goes on.
+                return False
+            superseded, self._tail.durable = self._tail.durable, piece.stop
         if attempt > 1:
             logger().warning("run %s: the store is back", self._place[1])
         self._failing = False
-        superseded, self._durable = self._durable, end
-        if superseded > self._start:
-            self._forget(self._key(superseded))
+        if superseded > piece.start:
+            self._post.forget(self._key(superseded))
         return True
 
     def _key(self, end: int) -> str:
         experiment, run = self._place
-        return keys.segment(experiment, run, self._writer, self._start, end)
+        return keys.segment(experiment, run, self._writer, self._tail.start, end)
 
     def _failed(self, error: ObjrunError) -> None:
         """Tell whoever waits, and bound what is kept in memory."""
@@ -363,7 +368,8 @@ class Writer:
         self._discard()
 
     def _discard(self) -> None:
-        self._lost += self.buffer.discard(max(0, MAX_WAITING - self._frozen() + self._durable))
+        frozen = self._tail.end() - self._tail.durable
+        self._lost += self.buffer.discard(max(0, MAX_WAITING - frozen))
 
     def _may_retry(self, pause: float, stop: threading.Event) -> bool:
         """Wait before the next try, less if a flush is asked for; False if stopped meanwhile."""
@@ -376,13 +382,6 @@ class Writer:
             self._wake.wait(max(0.0, min(until - clock.monotonic(), _SLOWEST_LOOK)))
             self._wake.clear()
         return not stop.is_set()
-
-    def _forget(self, key: str) -> None:
-        """Delete a superseded segment; readers ignore it anyway, so an error is only noted."""
-        try:
-            self._target().delete([key])
-        except StoreError as error:
-            logger().debug("%s stays: %s", key, error.message)
 
     def _tell(self, error: ObjrunError) -> None:
         """Give an error to those who wait in `flush`."""

@@ -63,8 +63,10 @@ def cached(store: Store, store_id: str, immutable: Callable[[str], bool]) -> Sto
     return CachingStore(store, store_id, immutable, CacheFolder(root, limit))
 
 
-def parse_size(text: str) -> int:
+def parse_size(text: str, variable: str = SIZE) -> int:
     """Return the bytes that a text such as `0`, `500MB` or `1.5 GiB` means.
+
+    `variable` is where it stood.
 
     >>> parse_size("0"), parse_size("500MB"), parse_size("1.5 GiB"), parse_size("2k")
     (0, 500000000, 1610612736, 2000)
@@ -74,7 +76,7 @@ def parse_size(text: str) -> int:
     """
     found = _SIZE.fullmatch(text.strip())
     if found is None:
-        raise UserErrorException(f"{SIZE} is a size such as 500MB, 2GiB or 0, not {text!r}")
+        raise UserErrorException(f"{variable} is a size such as 500MB, 2GiB or 0, not {text!r}")
     power = " kmgt".index(found[2].lower() or " ")
     return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
 

@@ -44,7 +44,7 @@ def count_up(first: pl.Series, lengths: pl.Series) -> pl.Series:
     """
     long = lengths.cast(pl.Int64)
     ahead = first.cast(pl.Int64) - (long.cum_sum() - long)
-    return spread(ahead, long) + pl.int_range(long.sum(), dtype=pl.Int64, eager=True)
+    return spread(ahead, long) + pl.int_range(int(long.sum()), eager=True)
 
 
 def places(lengths: pl.Series) -> pl.Series:

@@ -170,6 +170,7 @@ def test_a_dead_store_does_not_hold_up_the_end(behind: Place, proxy: Proxy, act:
     source = """
         from objrun.protocol import endings
         endings.EXIT_PATIENCE = 2.0
+        os.environ["OBJRUN_SPOOL"] = "off"
         run = start()
         run.log("x", 0.0)
         run.flush()

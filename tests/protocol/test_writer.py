@@ -20,6 +20,7 @@ from objrun.errors import (
     UnavailableError,
 )
 from objrun.format.segments import encode_segment
+from objrun.protocol import tail
 from objrun.protocol import writer as module
 from objrun.protocol.buffer import Buffer
 from objrun.protocol.columns import Cell
@@ -48,8 +49,8 @@ def log(writer: Writer, *values: float) -> None:
 
 
 def small(patch: pytest.MonkeyPatch, rows: int) -> None:
-    patch.setattr(module, "CLOSED_ROWS", rows)
-    patch.setattr(module, "MAX_ROWS", 2 * rows)
+    patch.setattr(tail, "CLOSED_ROWS", rows)
+    patch.setattr(tail, "MAX_ROWS", 2 * rows)
 
 
 def test_a_flush_is_one_put_and_forgets_what_it_supersedes(store: Store) -> None:
@@ -97,7 +98,7 @@ def test_much_at_once_is_cut_into_segments(
 
 def test_long_texts_are_cut_by_their_bytes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """They compress to almost nothing, so the size of an object does not tell when to cut."""
-    monkeypatch.setattr(module, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(tail, "MAX_BYTES", 10_000)
     counting = CountingStore(store)
     writer = writer_to(counting)
     for count in (5, 40, 1, 60):
@@ -381,7 +382,7 @@ def test_many_small_flushes_are_joined(store: Store, monkeypatch: pytest.MonkeyP
         pieces.append(rows.column("value").num_chunks)
         return encode_segment(rows)
 
-    monkeypatch.setattr(module, "encode_segment", encode)
+    monkeypatch.setattr(tail, "encode_segment", encode)
     writer = writer_to(store)
     for value in range(100):
         log(writer, value)

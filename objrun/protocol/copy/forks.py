@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from objrun.protocol.chain import load_last
+from objrun.errors import ExperimentNotFoundError, RunNotFoundError
+from objrun.protocol.chain import append
 from objrun.protocol.copy.pair import read
-from objrun.protocol.settle import insist, put_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,23 +53,28 @@ def lacking(
     ]
 
 
+def is_within(
+    pair: Pair, scheme: Scheme[S], ours: Mapping[int, int], theirs: Mapping[int, int]
+) -> bool:
+    """Return whether our chain begins with a version of theirs, by its write id.
+
+    So does one that was begun in a spool amid the life of a run (`objrun.protocol.chain.follow`).
+    """
+    begun = _decode(pair.source, scheme, min(ours)).write_id
+    return any(_decode(pair.target, scheme, number).write_id == begun for number in theirs)
+
+
 def commit_again(pair: Pair, scheme: Scheme[S], number: int) -> int:
     """Commit what a version of the source did as the next one of the target; return its bytes.
 
     It keeps its write id, its time and its operations. A chain that was purged there stays so: 0.
     """
     mine = _decode(pair.source, scheme, number)
-    while True:
-        last = load_last(pair.target, scheme)
-        if last is None or last.state is None:
-            return 0
-        key = scheme.key(last.version + 1)
-        state = scheme.replay(key, last.state, mine.ops)
-        data = scheme.encode(replace(mine, version=last.version + 1, base=None, state=state))
-        if scheme.marker is not None:
-            insist(partial(pair.target.put, scheme.marker(last.version + 1), b""))
-        if put_once(pair.target, key, data):
-            return len(data)
+    try:
+        _, data = append(pair.target, scheme, mine)
+    except (RunNotFoundError, ExperimentNotFoundError):
+        return 0
+    return len(data)
 
 
 def _decode(store: Store, scheme: Scheme[S], number: int) -> Version[S]:

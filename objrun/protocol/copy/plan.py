@@ -10,7 +10,7 @@ from objrun.errors import FormatError
 from objrun.format import keys
 from objrun.format.documents import decode_run
 from objrun.protocol.copy.compacted import Covered, TableRows
-from objrun.protocol.copy.forks import lacking, meeting
+from objrun.protocol.copy.forks import is_within, lacking, meeting
 from objrun.protocol.copy.pair import read
 from objrun.protocol.cover import choose
 from objrun.protocol.live import run_scheme
@@ -97,13 +97,16 @@ def _plan_meeting(pair: Pair, experiment: str, plan: RunPlan, sides: Sides) -> N
     theirs = dict(enumerate(sides.theirs.versions, start=1))
     scheme = run_scheme(experiment, plan.run)
     known = meeting(pair, scheme, ours, theirs)
-    if not known:
-        told = f"run {plan.run} is another run of the same id there: nothing of it is copied"
-        vars(plan).update(vars(RunPlan(plan.run, conflict=told)))
-    elif known == len(theirs):
+    if known == len(theirs):
         plan.versions = [(number, size) for number, size in ours.items() if number > known]
     elif known < len(ours):
         try:
+            if not known and not is_within(pair, scheme, ours, theirs):
+                told = (
+                    f"run {plan.run} is another run of the same id there: nothing of it is copied"
+                )
+                vars(plan).update(vars(RunPlan(plan.run, conflict=told)))
+                return
             plan.forked = lacking(pair, scheme, known, ours, theirs)
         except FormatError as error:
             plan.conflict = (

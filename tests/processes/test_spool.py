@@ -1,0 +1,343 @@
+"""The store fails: runs go on in the spool, and everything comes home once it is back."""
+
+from __future__ import annotations
+
+import json
+import random
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from objrun import Experiment, Workspace
+from objrun import spool as spools
+from objrun.errors import (
+    CommitUnknownError,
+    PermissionDeniedError,
+    StoreFullError,
+    UnavailableError,
+)
+from objrun.protocol import post, settle
+from objrun.storage import FaultyStore
+from objrun.storage.wrappers import Fault
+from objrun.testing.proxy import Reset, proxy_to
+from tests.processes.programs import Place, launch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from objrun.testing.proxy import Proxy
+    from objrun.testing.servers import Server
+
+DOWN = UnavailableError("the store is down")
+
+
+def objrun(*arguments: str) -> str:
+    """What the command line says."""
+    command = [sys.executable, "-m", "objrun.cli", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    return done.stdout
+
+
+class Home:
+    """A workspace on a store that fails as `plan(verb, key)` says."""
+
+    def __init__(self, url: str) -> None:
+        self.plan: Callable[[str, str], Exception | Fault | None] = lambda _verb, _key: None
+        self.workspace = Workspace(url, {"durability": "none"})
+        self.workspace.go_through(lambda store: FaultyStore(store, self._planned))
+        self.experiment = Experiment(self.workspace, "outages")
+
+    def _planned(self, verb: str, key: str) -> Exception | Fault | None:
+        return self.plan(verb, key)
+
+    def fail(self, error: Exception = DOWN) -> None:
+        self.plan = lambda _verb, _key: error
+
+    def work(self) -> None:
+        self.plan = lambda _verb, _key: None
+
+    def reader(self) -> Workspace:
+        return Workspace(self.workspace.url)
+
+    def come_home(self) -> None:
+        """Wait until the spool has nothing left."""
+        assert self.workspace.spool is not None
+        for _ in range(400):
+            self.workspace.spool.hurry()
+            if not self.workspace.spool.waiting():
+                return
+            time.sleep(0.05)
+        raise AssertionError("the spool is not copied")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A store in a folder, whose failures count at once."""
+    monkeypatch.setattr(settle, "PATIENCE", 0.2)
+    monkeypatch.setattr(post, "ESCAPE", 0.2)
+    monkeypatch.setattr(spools, "FIRST_LOOK", 0.1)
+    monkeypatch.setattr(spools, "SLOWEST_LOOK", 0.1)
+    made = Home(str(tmp_path / "home"))
+    yield made
+    made.work()
+    made.come_home()
+
+
+@pytest.mark.parametrize(
+    "error", [DOWN, StoreFullError("no space is left"), PermissionDeniedError("read-only")]
+)
+def test_a_run_goes_on_and_comes_home(
+    home: Home, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = home.experiment.start_logging(tags={"before": "1"})
+    run.log("x", 0.0)
+    run.flush()
+    home.fail(error)
+    for number in range(1, 1000):
+        run.log("x", float(number))
+    run.tag("during", "2")
+    run.log_params({"lr": 0.1})
+    run.add_properties({"p": "3"})
+    run.flush()
+    run.complete()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "logging goes on in" in caplog.text
+    home.work()
+    home.come_home()
+    found = home.reader().get_run(run.id)
+    assert found.get_metrics("x")["x"] == [float(number) for number in range(1000)]
+    assert found.status == "Completed"
+    assert found.tags == {"before": "1", "during": "2"}
+    assert found.get_params() == {"lr": 0.1}
+    assert found.properties["p"] == "3"
+    assert [entry["version"] for entry in found.history()] == [1, 2, 3, 4, 5]
+    assert caplog.messages[-1].endswith("is back, and has all that was logged meanwhile")
+
+
+def test_a_run_that_starts_in_an_outage(home: Home) -> None:
+    home.experiment.start_logging(run_id="before").complete()
+    home.fail()
+    run = home.experiment.start_logging(run_id="during")
+    run.log("x", 1.0)
+    child = run.child_run("part")
+    child.log("y", 2.0)
+    child.complete()
+    run.complete()
+    home.work()
+    home.come_home()
+    found = home.reader().get_run("during")
+    assert found.get_metrics() == {"x": 1.0}
+    assert [(each.id, each.get_metrics()) for each in found.get_children()] == [
+        (child.id, {"y": 2.0})
+    ]
+    assert len(Experiment(home.reader(), "outages").get_runs()) == 2
+
+
+def test_a_store_that_was_never_there(home: Home) -> None:
+    home.fail()
+    with home.experiment.start_logging(run_id="first") as run:
+        run.log("x", 1.0)
+    home.work()
+    home.come_home()
+    assert home.reader().get_run("first").get_metrics() == {"x": 1.0}
+
+
+def test_what_reached_the_store_without_an_answer_counts_once(home: Home) -> None:
+    run = home.experiment.start_logging()
+    lost = Fault(DOWN, applied=True)
+    home.plan = lambda verb, key: lost if verb == "put_if_absent" and "state" in key else None
+    run.tag("a", "1")
+    home.fail()
+    run.tag("b", "2")
+    run.complete()
+    home.work()
+    home.come_home()
+    found = home.reader().get_run(run.id)
+    assert found.tags == {"a": "1", "b": "2"}
+    kinds = [op["op"] for entry in found.history() for op in entry["ops"]]
+    assert kinds.count("set_tags") == 2
+    assert kinds[-1] == "set_status"
+
+
+def test_a_start_that_reached_the_store_without_an_answer_is_one_run(home: Home) -> None:
+    home.experiment.start_logging().complete()
+    lost = Fault(DOWN, applied=True)
+    home.plan = lambda verb, key: lost if verb == "put_if_absent" and "runs/" in key else None
+    run = home.experiment.start_logging()
+    run.log("x", 1.0)
+    run.complete()
+    home.work()
+    home.come_home()
+    runs = Experiment(home.reader(), "outages").get_runs()
+    assert sorted(each.status for each in runs) == ["Completed", "Completed"]
+    assert home.reader().get_run(run.id).get_metrics() == {"x": 1.0}
+
+
+def test_what_others_did_meanwhile_stays(home: Home) -> None:
+    run = home.experiment.start_logging()
+    home.fail()
+    run.tag("mine", "1")
+    home.reader().get_run(run.id).tag("theirs", "2")
+    run.tag("mine", "3")
+    home.work()
+    home.come_home()
+    assert home.reader().get_run(run.id).tags == {"mine": "3", "theirs": "2"}
+    run.tag("later", "4")
+    run.complete()
+    home.come_home()
+    found = home.reader().get_run(run.id)
+    assert found.tags == {"mine": "3", "theirs": "2", "later": "4"}
+    assert found.status == "Completed"
+
+
+def test_a_run_started_after_the_outage_goes_to_the_store(home: Home) -> None:
+    home.fail()
+    home.experiment.start_logging().complete()
+    home.work()
+    home.come_home()
+    run = home.experiment.start_logging()
+    run.log("x", 1.0)
+    run.flush()
+    assert home.reader().get_run(run.id).get_metrics() == {"x": 1.0}
+
+
+def test_the_spool_is_a_store_and_sending_it_again_moves_nothing(home: Home) -> None:
+    run = home.experiment.start_logging()
+    home.fail()
+    run.log("x", 1.0)
+    run.tag("a", "1")
+    run.complete()
+    assert home.workspace.spool is not None
+    folder = home.workspace.spool.folder
+    assert Workspace(folder).get_run(run.id).get_metrics() == {"x": 1.0}
+    objrun("--url", folder, "verify")
+    home.work()
+    home.come_home()
+    assert json.loads(objrun("sync", folder, home.workspace.url, "--json"))["bytes"] == 0
+
+
+def test_the_spool_is_limited(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OBJRUN_SPOOL_SIZE", "20kB")
+    run = home.experiment.start_logging()
+    home.fail()
+    run.tag("a", "1")
+    run.log_batch("x", [random.random() for _ in range(10_000)])
+    with pytest.raises(StoreFullError, match="OBJRUN_SPOOL_SIZE"):
+        run.flush()
+    for number in range(40):
+        run.tag("n", str(number))
+    assert "a change is lost" in caplog.text
+    home.work()
+    home.come_home()
+    assert home.reader().get_run(run.id).tags["a"] == "1"
+
+
+def test_off_means_that_errors_are_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OBJRUN_SPOOL", "off")
+    monkeypatch.setattr(settle, "PATIENCE", 0.1)
+    home = Home(str(tmp_path / "home"))
+    run = home.experiment.start_logging()
+    home.fail()
+    with pytest.raises(UnavailableError):
+        run.tag("a", "1")
+    with pytest.raises(CommitUnknownError):
+        home.experiment.start_logging()
+    home.work()
+    run.complete()
+
+
+def test_what_is_wrong_from_the_start_is_an_error(home: Home) -> None:
+    """Nothing is lost yet, and a person is there to mend it."""
+    home.fail(PermissionDeniedError("not allowed"))
+    with pytest.raises(PermissionDeniedError):
+        home.experiment.start_logging()
+
+
+@pytest.fixture
+def proxy(s3_server: Server) -> Iterator[Proxy]:
+    with proxy_to(s3_server.port) as running:
+        yield running
+
+
+@pytest.fixture
+def behind(s3_server: Server, proxy: Proxy) -> Place:
+    """A bucket behind the proxy."""
+    return Place(s3_server.new_bucket(), s3_server.options_at(proxy.port))
+
+
+HURRY = """
+from objrun import spool as spools
+from objrun.protocol import endings, post, settle
+settle.PATIENCE, post.ESCAPE, endings.EXIT_PATIENCE = 1.0, 1.0, 8.0
+spools.FIRST_LOOK = spools.SLOWEST_LOOK = 0.5
+"""
+
+
+@pytest.mark.xdist_group("s3")
+def test_s3_is_gone_for_the_whole_job(behind: Place, proxy: Proxy, s3_server: Server) -> None:
+    proxy.plan = lambda _request: Reset()
+    program = launch(
+        behind,
+        f"""{HURRY}
+run = start()
+for number in range(1000):
+    run.log("x", float(number))
+run.tag("done", "yes")
+run.complete()
+say(run.id)
+""",
+    )
+    ended = program.ended(60)
+    assert ended.code == 0, ended.err
+    assert ended.err.count("WARNING") == 1
+    line = next(each for each in ended.err.splitlines() if "send it with: " in each)
+    command = shlex.split(line.partition("send it with: ")[2])
+    assert command[:2] == ["objrun", "sync"]
+    options = {k: v if isinstance(v, str) else json.dumps(v) for k, v in s3_server.options.items()}
+    send = [*command[1:], *(f"--dst-option={k}={v}" for k, v in options.items())]
+    objrun(*send)
+    proxy.plan = lambda _request: None
+    assert behind.values() == [float(number) for number in range(1000)]
+    assert behind.run().status == "Completed"
+    assert json.loads(objrun(*send, "--json"))["bytes"] == 0
+
+
+@pytest.mark.xdist_group("s3")
+def test_s3_comes_back_before_the_end(behind: Place, proxy: Proxy) -> None:
+    program = launch(
+        behind,
+        f"""{HURRY}
+run = start()
+run.log("x", 0.0)
+run.flush()
+say("down")
+time.sleep(0.5)
+run.log("x", 1.0)
+run.tag("during", "1")
+run.flush()
+say("up")
+time.sleep(0.5)
+run.log("x", 2.0)
+run.complete()
+say(run._experiment.workspace.spool.folder)
+""",
+    )
+    program.heard("down")
+    proxy.plan = lambda _request: Reset()
+    program.heard("up")
+    proxy.plan = lambda _request: None
+    ended = program.ended(60)
+    assert ended.code == 0, ended.err
+    assert behind.values() == [0.0, 1.0, 2.0]
+    assert behind.run().status == "Completed"
+    assert behind.run().tags == {"during": "1"}
+    assert "is back" in ended.err
+    assert not Path(ended.out[-1]).exists()
