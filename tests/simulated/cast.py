@@ -385,6 +385,6 @@ def fork_of(writer: Writer) -> Writer:
         waiting = {key: rows[:] for key, rows in getattr(writer.buffer, name).items()}
         setattr(child.buffer, name, waiting)
     child.buffer._retired = [*writer.buffer._retired]  # noqa: SLF001 - memory is copied
-    child._open = [*writer._open]  # noqa: SLF001
+    child._tail, child._post = copy.copy(writer._tail), copy.copy(writer._post)  # noqa: SLF001
     child.forked()
     return child

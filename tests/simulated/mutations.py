@@ -254,9 +254,9 @@ def child_keeps_points(patch: pytest.MonkeyPatch) -> None:
 def failed_flush_counts(patch: pytest.MonkeyPatch) -> None:
     send = writer.Writer._send
 
-    def sent(self: Any, end: int, data: bytes, stop: Any) -> bool:
-        if not send(self, end, data, stop):
-            self._durable = end
+    def sent(self: Any, piece: Any, stop: Any) -> bool:
+        if not send(self, piece, stop):
+            self._tail.durable = piece.stop
         return True
 
     patch.setattr(writer.Writer, "_send", sent)
@@ -266,10 +266,10 @@ def failed_flush_counts(patch: pytest.MonkeyPatch) -> None:
 def superseded_goes_first(patch: pytest.MonkeyPatch) -> None:
     send = writer.Writer._send
 
-    def sent(self: Any, end: int, data: bytes, stop: Any) -> bool:
-        if self._durable > self._start:
-            self._forget(self._key(self._durable))
-        return send(self, end, data, stop)
+    def sent(self: Any, piece: Any, stop: Any) -> bool:
+        if self._tail.durable > piece.start:
+            self._post.forget(self._key(self._tail.durable))
+        return send(self, piece, stop)
 
     patch.setattr(writer.Writer, "_send", sent)
 
