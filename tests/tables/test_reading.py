@@ -84,10 +84,10 @@ def points(lengths: Sequence[int], seed: int = 0) -> Chunk:
     columns: dict[str, list[Any]] = {name: [] for name in ROW}
     for offset in (at for length in lengths for at in range(length)):
         columns["offset"].append(offset)
-        columns["kind"].append(chance.choice([None, "list"]) if texts else None)
+        columns["kind"].append(chance.choice([None, "list", "row", "table"]) if texts else None)
         columns["step"].append(chance.choice([None, offset]))
         columns["time"].append(1_700_000_000_000_000 + chance.randrange(10**12))
-        columns["type"].append(chance.choice([None, "int"]) if texts else None)
+        columns["type"].append(chance.choice([None, "int", "str"]) if texts else None)
         columns["value"].append(chance.random())
         columns["data"].append("x" * chance.randrange(20) if texts else None)
     rows = pl.DataFrame([pl.Series(name, columns[name]).cast(ROWS[name]) for name in ROW])
