@@ -12,7 +12,14 @@ import polars as pl
 from objrun.errors import CorruptObjectWarning, FormatError, UserErrorException
 from objrun.protocol.live import list_segments, read_changed
 from objrun.query.metrics import leave_out
-from objrun.query.runs import NO_SUMMARIES, SCHEMA, metric_names, newest_first, runs_frame
+from objrun.query.runs import (
+    NO_SUMMARIES,
+    SCHEMA,
+    metric_names,
+    newest_first,
+    rows_at,
+    runs_frame,
+)
 from objrun.storage import together
 from objrun.tables.points import Moment, read_parts
 from objrun.tables.reading import Rows
@@ -116,15 +123,14 @@ def all_runs(
     """Return the runs of many experiments as one frame, newest first; one column may be a text."""
     named = [columns] if isinstance(columns, str) else columns
     if not metric_names(named):
-        frame = frame_of(store, read_runs_frame(store, known), named)
-        return frame[newest_first(frame)]
+        stored = read_runs_frame(store, known)
+        return frame_of(store, rows_at(stored, newest_first(stored)), named)
     # Before the checkpoints, so that these are listed once for runs and points.
     answers = together(store, lambda name: list_segments(store, name), known)
     segments = {name: answer() for name, answer in zip(known, answers, strict=True)}
     stored, checkpoints = read_runs_at(store, known)
     moments = {name: Moment(segments[name], found) for name, found in checkpoints.items()}
-    frame = frame_of(store, stored, named, moments)
-    return frame[newest_first(frame)]
+    return frame_of(store, rows_at(stored, newest_first(stored)), named, moments)
 
 
 def frame_of(
@@ -177,7 +183,7 @@ def where_true(store: Store, stored: pl.DataFrame, where: object) -> pl.Series:
         )
         raise UserErrorException(message)
     named = [name for name in where.meta.root_names() if name not in SCHEMA]
-    frame = frame_of(store, stored[places], named)
+    frame = frame_of(store, rows_at(stored, places), named)
     # A parameter that no run has yet is of whatever type `where` takes it for.
     unset = [name for name in named if _is_unset(name, frame)]
     errors = []
@@ -201,7 +207,9 @@ def best_row(
     Of equal ones that which started first. `where` as in `where_true`.
     """
     places = where_true(store, stored, where).reverse()
-    value = frame_of(store, stored[places], [column])[column].cast(pl.Float64).fill_nan(None)
+    value = (
+        frame_of(store, rows_at(stored, places), [column])[column].cast(pl.Float64).fill_nan(None)
+    )
     if value.null_count() == len(value):
         return places.clear()
     best = value.arg_max() if greatest else value.arg_min()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -29,12 +29,19 @@ def named_columns(stored: pl.DataFrame, part: str, keys: Sequence[str]) -> list[
     """
     row = pl.int_range(pl.len(), dtype=pl.UInt32).alias("row")
     pairs = stored.select(row, part).explode(part, empty_as_null=False).unnest(part)
-    places = _places(pairs, stored[part].list.len(), [*dict.fromkeys(keys)])
+    lengths = stored[part].list.len()
+    same = _same(pairs["key"], lengths)
+    places = _places(pairs, lengths, same, [*dict.fromkeys(keys)])
     values = pairs.select(pl.col("value").gather(at).alias(name) for name, at in places.items())
     if part == "params":
-        types = stored.select(pl.col("param_types").explode(empty_as_null=False))
-        words = types.select(pl.all().gather(at).alias(name) for name, at in places.items())
-        values = pl.DataFrame([*map(_typed, values, words)])
+        types = stored["param_types"].explode(empty_as_null=False)
+        # Of the same keys, the types stand at the same places.
+        words = dict(zip(same, _same(types, lengths), strict=False))
+        kinds = (
+            {words[key]} if key in words else {*types.gather(at).unique()}
+            for key, at in places.items()
+        )
+        values = pl.DataFrame([*map(_typed, values, kinds)])
     return [column.alias(f"{part}.{column.name}") for column in values]
 
 
@@ -50,29 +57,37 @@ def metric_columns(
     return [rows[each].alias(f"metrics.{metric}.{each}") for each in sums]
 
 
-def _places(pairs: pl.DataFrame, lengths: pl.Series, wanted: Sequence[str]) -> dict[str, pl.Series]:
+def _same(items: pl.Series, lengths: pl.Series) -> list[str]:
+    """Return what each run has, where all runs have the same in the same order, as in a sweep.
+
+    `items`: those of all runs, of each so many as `lengths` says.
+    """
+    each = int(lengths.head(1).sum()) or 1
+    same = (lengths == each).all() and (items.slice(each) == items.head(-each)).all()
+    return items.head(each).to_list() if same else []
+
+
+def _places(
+    pairs: pl.DataFrame, lengths: pl.Series, same: Sequence[str], wanted: Sequence[str]
+) -> dict[str, pl.Series]:
     """Return where among all pairs each run has a key, null where it has none, by key.
 
-    `pairs`: the `row` of their run and their `key`; of each run so many as `lengths` says.
+    `pairs`: the `row` of their run and their `key`. `same`: the keys of each run if all are alike.
     """
-    keys, each = pairs["key"], int(lengths.head(1).sum()) or 1
     nowhere = pl.repeat(None, len(lengths), dtype=pl.UInt32, eager=True)
-    if (lengths == each).all() and (keys.slice(each) == keys.head(-each)).all():
-        # As in a sweep: all runs have the same keys in the same order.
-        first, same = lengths.cum_sum() - lengths, keys.head(each).to_list()
+    if same:
+        first = lengths.cum_sum() - lengths
         return {key: first + same.index(key) if key in same else nowhere for key in wanted}
     # Numbers are compared many times quicker than words.
-    codes = keys.cast(pl.Enum(wanted), strict=False).to_physical()
-    cells = pairs.select("row", pair=pl.int_range(pl.len(), dtype=pl.UInt32))
+    codes = pairs["key"].cast(pl.Enum(wanted), strict=False).to_physical()
+    cells = pairs.select("row", place=pl.int_range(pl.len(), dtype=pl.UInt32))
     found = {key: cells.filter(codes == code) for code, key in enumerate(wanted)}
     return {key: nowhere.clone().scatter(*own) for key, own in found.items()}
 
 
-def _typed(values: pl.Series, words: pl.Series) -> pl.Series:
-    """Return values of the types `words` as the narrowest type that holds all."""
-    known = words.drop_nulls()
-    is_one = len(known) > 0 and (known == known[0]).all()
-    kinds = {*(known.head(1) if is_one else known.unique())} - {"none"}
+def _typed(values: pl.Series, words: set[Any]) -> pl.Series:
+    """Return values as the narrowest type that holds all; `words` are the types that they have."""
+    kinds = words - {"none", None}
     if kinds == {"bool"}:
         return values == "True"
     if kinds == {"int"}:

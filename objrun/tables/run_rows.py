@@ -170,4 +170,4 @@ def _replaced(older: pl.DataFrame, newer: pl.DataFrame) -> pl.DataFrame:
     known = newer.select("run_id", "version").join(known, on="run_id", how="inner")
     stale = known.filter(pl.col("known") >= pl.col("version"))
     newer = newer.join(stale, on="run_id", how="anti", maintain_order="left")
-    return pl.concat([older.join(newer, on="run_id", how="anti", maintain_order="left"), newer])
+    return pl.concat([older.filter(~pl.col("run_id").is_in(newer["run_id"].implode())), newer])
