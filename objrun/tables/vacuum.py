@@ -24,10 +24,11 @@ from objrun.tables.intact import newly_covering, wrong_bytes, wrong_sizes
 from objrun.tables.reading import Rows, TableReader, read_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from objrun.format.checkpoints import Checkpoint
+    from objrun.format.keys import Marker
     from objrun.format.states import RunState, Version
     from objrun.storage import ObjectInfo, Store
 
@@ -175,14 +176,8 @@ def _folded(
     for frame in _frames(store, checkpoint, "runs", runs):
         for run, version in frame.select("run_id", "version").iter_rows():
             versions[run] = max(version, versions.get(run, 0))
-    waiting: dict[str, int] = {}
-    for info, (run, version) in named.items():
-        if version > versions.get(run, 0) and now - info.modified >= DEAD:
-            waiting[run] = max(version, waiting.get(run, 0))
-    asked = [
-        Marked(checkpoint.experiment, run, versions.get(run, 0), version)
-        for run, version in waiting.items()
-    ]
+    old = (marker for info, marker in named.items() if now - info.modified >= DEAD)
+    asked = _waiting(checkpoint.experiment, old, versions)
     burnt: list[Marked] = []
     read = read_changed(store, asked)
     for one in asked:
@@ -205,6 +200,17 @@ def _folded(
             burnt.append(one._replace(known=number))
     folded = [info for info, m in named.items() if m.version <= versions.get(m.run, 0)]
     return folded, burnt
+
+
+def _waiting(
+    experiment: str, markers: Iterable[Marker], versions: Mapping[str, int]
+) -> list[Marked]:
+    """Return the runs that have markers above their versions, each with its greatest."""
+    waiting: dict[str, int] = {}
+    for run, version in markers:
+        if version > versions.get(run, 0):
+            waiting[run] = max(version, waiting.get(run, 0))
+    return [Marked(experiment, run, versions.get(run, 0), n) for run, n in waiting.items()]
 
 
 def _of_another(store: Store, one: Marked) -> Version[RunState] | FormatError | None:
