@@ -46,7 +46,7 @@ def points(start: int, stop: int) -> bytes:
 
 def counted(store: Store) -> dict[str, list[float]]:
     """The values that count, by writer in order of offset."""
-    frame = full_frame(read_points(store, "e", Rows(), refuse, run="r").chunk)
+    frame = full_frame(read_points(store, "e", Rows(runs=frozenset(["r"])), refuse, run="r").chunk)
     found: dict[str, list[float]] = {}
     for writer, offset, value in (
         frame.sort("writer", "offset").select("writer", "offset", "value").iter_rows()
