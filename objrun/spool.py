@@ -12,14 +12,13 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from objrun import clock
 from objrun.errors import (
     FormatError,
     ObjrunError,
     StoreError,
-    StoreFullError,
     UnavailableError,
     UserErrorException,
 )
@@ -27,17 +26,14 @@ from objrun.logs import logger
 from objrun.protocol import endings
 from objrun.protocol.chain import follow
 from objrun.protocol.numbers import claim_again
-from objrun.storage.wrappers import Around
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from objrun.format.states import RunState, Version
     from objrun.protocol.chain import Scheme
     from objrun.storage import Store
+    from objrun.storage.limited import Limited
     from objrun.workspace import Workspace
 
-T = TypeVar("T")
 
 FOLDER: Final = "OBJRUN_SPOOL"
 """The environment variable with the folder of spools; `off`: none, so errors are raised."""
@@ -81,59 +77,6 @@ def spools_of(option: object) -> str:
     return os.path.join(root, "objrun", "spool")
 
 
-class Limited(Around):
-    """A store that takes `limit` bytes at most, then StoreFullError.
-
-    `puts` counts its writes; before each one `told()` is called.
-
-    >>> from objrun.storage import MemoryStore
-    >>> store = Limited(MemoryStore("limited"), 3, lambda: None)
-    >>> store.put("a", b"123"), store.puts
-    (None, 1)
-    """
-
-    def __init__(self, store: Store, limit: int, told: Callable[[], None]) -> None:
-        """Count nothing yet."""
-        super().__init__(store)
-        self.limit = limit
-        self.puts = 0
-        self._told = told
-        self._sizes: dict[str, int] = {}
-        self._used = 0
-        self._lock = threading.Lock()
-
-    def put(self, key: str, data: bytes) -> None:
-        """Write an object; see `Put`."""
-        self._make_room(key, data)
-        super().put(key, data)
-
-    def put_if_absent(self, key: str, data: bytes) -> None:
-        """Create an object; see `PutIfAbsent`."""
-        self._make_room(key, data)
-        super().put_if_absent(key, data)
-
-    def delete(self, keys: Iterable[str]) -> None:
-        """Remove objects; see `Delete`."""
-        named = [*keys]
-        super().delete(named)
-        with self._lock:
-            self._used -= sum(self._sizes.pop(key, 0) for key in named)
-
-    def _make_room(self, key: str, data: bytes) -> None:
-        self._told()
-        with self._lock:
-            used = self._used + len(data) - self._sizes.get(key, 0)
-            if used > self.limit:
-                message = f"the spool {self.url} would take more than {self.limit} bytes ({SIZE})"
-                raise StoreFullError(message)
-            self._used = used
-            self._sizes[key] = len(data)
-            self.puts += 1
-
-    def _ask(self, verb: str, key: str, call: Callable[[], T]) -> T:  # noqa: ARG002
-        return call()
-
-
 class Spool:
     """Where the runs of a workspace go while its store fails; thread-safe.
 
@@ -146,6 +89,7 @@ class Spool:
         self._root = root
         self.away = False
         self._workspace: Workspace | None = None
+        self._store: Limited | None = None
         self._owner = 0
         self._copied = 0
         self._conflicts: set[str] = set()
@@ -190,6 +134,7 @@ class Spool:
         import hashlib
 
         from objrun.storage.cache import parse_size
+        from objrun.storage.limited import Limited
         from objrun.workspace import Workspace
 
         name = f"{self._home.name}-{hashlib.sha256(self._home.url.encode()).hexdigest()[:8]}"
@@ -198,13 +143,14 @@ class Spool:
         try:
             limit = parse_size(os.environ.get(SIZE) or str(DEFAULT_SIZE), SIZE)
             workspace = Workspace(folder, {"auto_compact": False, "spool": False})
-            workspace.go_through(lambda store: Limited(store, limit, self._start))
+            store = Limited(workspace.store, limit, SIZE, self._start)
+            workspace.go_through(lambda _: store)
             workspace.writing()
         except ObjrunError as problem:
             told = f"{self._home.url} fails ({error.message}), and so does the spool {folder}"
             logger().error("%s: %s", told, problem.message)
             return False
-        self._workspace = workspace
+        self._workspace, self._store = workspace, store
         self._owner = os.getpid()
         endings.watch(self)
         return True
@@ -241,8 +187,7 @@ class Spool:
         return self._puts() - self._copied
 
     def _puts(self) -> int:
-        store = self._workspace.writing() if self._workspace else None
-        return store.puts if isinstance(store, Limited) else 0
+        return self._store.puts if self._store else 0
 
     def hurry(self) -> None:
         """Try to copy now, without waiting for it."""

@@ -24,7 +24,7 @@ from objrun.errors import (
 from objrun.protocol import post, settle
 from objrun.storage import FaultyStore
 from objrun.storage.wrappers import Fault
-from objrun.testing.proxy import Reset, proxy_to
+from objrun.testing.proxy import Delay, Reset, proxy_to
 from tests.processes.programs import Place, launch
 
 if TYPE_CHECKING:
@@ -308,6 +308,36 @@ say(run.id)
     assert behind.values() == [float(number) for number in range(1000)]
     assert behind.run().status == "Completed"
     assert json.loads(objrun(*send, "--json"))["bytes"] == 0
+
+
+@pytest.mark.xdist_group("s3")
+def test_a_request_that_hangs_does_not_hold_up_the_end(
+    behind: Place, proxy: Proxy, s3_server: Server
+) -> None:
+    """The thread that hangs is left alone, and what it has not sent is kept."""
+    program = launch(
+        behind,
+        f"""{HURRY}
+endings.EXIT_PATIENCE = 2.0
+run = start()
+run.log("x", 0.0)
+run.flush()
+say("ready")
+time.sleep(0.5)
+for number in range(1, 100):
+    run.log("x", float(number))
+""",
+    )
+    program.heard("ready")
+    proxy.plan = lambda request: Delay(600) if "shards" in request.path else None
+    ended = program.ended(30)
+    assert ended.code == 0, ended.err
+    proxy.plan = lambda _request: None
+    line = next(each for each in ended.err.splitlines() if "send it with: " in each)
+    spool = Workspace(shlex.split(line.partition("send it with: ")[2])[2])
+    assert spool.get_run("the-run").get_metrics("x")["x"] == [float(n) for n in range(100)]
+    spool.copy_to(Workspace(behind.url, s3_server.options))
+    assert behind.values() == [float(number) for number in range(100)]
 
 
 @pytest.mark.xdist_group("s3")
