@@ -202,7 +202,7 @@ def test_a_reader_beside_it_sees_the_run_or_nothing(store: Store) -> None:
         take_turns(place, [purging, reading], [0] * first + [1, 0, 0, 1, 0, 1, 1])
         found = reading.result
         assert not isinstance(found, Exception), found
-        assert not found.damaged  # type: ignore[attr-defined]
+        assert not found.damaged
     assert store.list("") == []
 
 

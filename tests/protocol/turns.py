@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from objrun.storage.wrappers import FaultyStore
+from objrun import clock
+from objrun.testing.sim import Turns, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,46 +17,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class Program:
-    """A program that waits before each request until it is let on; `result` is how it ended."""
+    """What works on a store; `result` is what it gave or raised."""
 
-    work: Callable[[Store], object]
-    result: object = None
-    done: bool = False
-    _go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    _rest: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-
-    def start(self, store: Store) -> threading.Thread:
-        def wait(_verb: str, _key: str) -> None:
-            self._rest.release()
-            self._go.acquire()
-
-        def run() -> None:
-            try:
-                self.result = self.work(FaultyStore(store, wait))
-            except Exception as error:  # noqa: BLE001 - an outcome like any other
-                self.result = error
-            self.done = True
-            self._rest.release()
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        self._rest.acquire()
-        return thread
-
-    def step(self) -> None:
-        """Let it do one request."""
-        if not self.done:
-            self._go.release()
-            self._rest.acquire()
+    work: Callable[[Store], Any]
+    result: Any = None
 
 
 def take_turns(store: Store, programs: list[Program], turns: Iterable[int]) -> None:
     """Let the programs do one request each in the order of `turns`, then one after the other."""
-    threads = [program.start(store) for program in programs]
-    for turn in turns:
-        programs[turn % len(programs)].step()
-    for program in programs:
-        while not program.done:
-            program.step()
-    for thread in threads:
-        thread.join()
+    world = World(store)
+    # From names that no other world on this store has had comes what is random in them.
+    names = [f"{place}-{clock.random_hex(8)}" for place in range(len(programs))]
+    for name, program in zip(names, programs, strict=True):
+        world.spawn(name, partial(program.work, world.store))
+    world.run(Turns(names, turns))
+    for actor, program in zip(world.actors.values(), programs, strict=True):
+        program.result = actor.result if actor.error is None else actor.error

@@ -18,6 +18,11 @@ from objrun.errors import CommitUnknownError, FlushTimeoutError, RunNotFoundErro
 from objrun.format import keys
 from objrun.format.states import RunState, Version
 from objrun.protocol.chain import Chain, create, first_version, load_last
+from objrun.protocol.checkpointing import (
+    commit_checkpoint,
+    latest_checkpoint,
+    next_checkpoint,
+)
 from objrun.protocol.live import read_changed, run_scheme
 from objrun.protocol.numbers import Numbers
 from objrun.protocol.settle import insist
@@ -171,7 +176,8 @@ class Cast:
             self.buffer(writer, process, run, count)
             while True:
                 try:
-                    writer.flush()
+                    # Patience for one try: what comes behind it is a wait in real time.
+                    writer.flush(timeout=0.002)
                     break
                 except FlushTimeoutError:
                     continue
@@ -276,6 +282,13 @@ class Cast:
     def compact(self, times: int = 1) -> None:
         for _ in range(times):
             compact(self.store, NAME)
+
+    def compact_in_future(self) -> None:
+        """Commit a checkpoint as a later version of the library, with a field of its own."""
+        latest = latest_checkpoint(self.store, NAME)
+        assert latest is not None
+        following = next_checkpoint(NAME, latest, latest.files)
+        assert commit_checkpoint(self.store, replace(following, extra={"future": [1]}))
 
     def vacuum(self, retention: timedelta = NOW) -> None:
         vacuum(self.store, NAME, retention=retention)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pytest
 
+    from objrun.format.checkpoints import Checkpoint
     from objrun.storage import ObjectInfo
 
     Patch = Callable[[pytest.MonkeyPatch], None]
@@ -215,7 +216,7 @@ def vanished_segment_is_skipped(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(points, "read_pieces", skip)
 
 
-@breaks("rows below the coverage are skipped", "paused-upkeep")
+@breaks("rows below the coverage are skipped", "vacuum-meanwhile")
 def coverage_is_ignored(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(points, "choose", lambda segments, _coverage=None: cover.choose(segments))
 
@@ -299,7 +300,7 @@ def loser_takes_the_next_number(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(compaction, "commit_checkpoint", insist)
 
 
-@breaks("deletion goes by the greatest checkpoint, listed anew", "paused-upkeep")
+@breaks("deletion goes by the greatest checkpoint, listed anew", "taken-number")
 def vacuum_believes(patch: pytest.MonkeyPatch) -> None:
     commit, look = _of(compaction, "commit_checkpoint"), vacuum._look
     believed: dict[Any, str] = {}
@@ -329,12 +330,17 @@ def orphan_floor_is_ignored(patch: pytest.MonkeyPatch) -> None:
 
 @breaks("each checkpoint raises the orphan floor", "maintenance")
 def orphan_floor_stays(patch: pytest.MonkeyPatch) -> None:
-    following = compaction._Attempt._next
-    patch.setattr(
-        compaction._Attempt,
-        "_next",
-        lambda self, files: replace(following(self, files), orphan_floor=0),
-    )
+    _following(patch, lambda checkpoint: replace(checkpoint, orphan_floor=0))
+
+
+@breaks("unknown fields of a checkpoint are kept", "maintenance")
+def checkpoint_forgets_fields(patch: pytest.MonkeyPatch) -> None:
+    _following(patch, lambda checkpoint: replace(checkpoint, extra={}))
+
+
+def _following(patch: pytest.MonkeyPatch, change: Callable[[Checkpoint], Checkpoint]) -> None:
+    following = _of(compaction, "next_checkpoint")
+    patch.setattr(compaction, "next_checkpoint", lambda *given: change(following(*given)))
 
 
 @breaks("a segment goes when all of it is covered", "paused-upkeep")
@@ -348,7 +354,8 @@ def half_covered_segment_goes(patch: pytest.MonkeyPatch) -> None:
 
     def more(store: Any, checkpoint: Any, listed: Any) -> Any:
         first_rows = {begun(info): info for info in listed}
-        return [first_rows[info] for info in covered(store, checkpoint, first_rows)]
+        found = covered(store, checkpoint, first_rows)
+        return {first_rows[info]: root for info, root in found.items()}
 
     patch.setattr(vacuum, "_covered", more)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from objrun.testing.sim import Explored, Limits, Scene, crash, explore, sample
 from tests.simulated.scenes import SCENES, small_limits
@@ -22,9 +22,9 @@ class Plan(NamedTuple):
     long: Try
 
 
-def calm(scene: Scene, *, switches: int | None = None, most: int = 10**9) -> Explored:
-    """Every order in which nothing goes wrong."""
-    return explore(replace(scene, limits=Limits()), switches=switches, most=most)
+def calm(scene: Scene, **how: Any) -> Explored:
+    """Orders in which nothing goes wrong; see `explore`."""
+    return explore(replace(scene, limits=Limits()), **how)
 
 
 def seeds(count: int) -> Try:
@@ -34,13 +34,15 @@ def seeds(count: int) -> Try:
 PAUSES = partial(explore, switches=1, in_turn=True)
 """One actor is paused at each of its requests while all others go on to their ends."""
 
+CALM_PAUSES = partial(calm, switches=1, in_turn=True)
+
 TWICE = partial(explore, switches=2, in_turn=True)
 """Two pauses, of the same actor or of another one."""
 
 PLANS = {
     "two-writers": Plan(partial(explore, switches=2), explore),
-    "writer-and-readers": Plan(calm, explore),
-    "many-writers": Plan(seeds(60), seeds(2000)),
+    "writer-and-readers": Plan(partial(calm, switches=2), explore),
+    "many-writers": Plan(seeds(50), seeds(2000)),
     "creators": Plan(partial(explore, switches=1), partial(explore, switches=3)),
     "many-creators": Plan(seeds(40), seeds(2000)),
     "one-logger": Plan(partial(explore, switches=1), partial(explore, switches=3)),
@@ -48,15 +50,16 @@ PLANS = {
     "loggers": Plan(seeds(40), seeds(2000)),
     "paused-upkeep": Plan(PAUSES, TWICE),
     "upkeep-that-keeps": Plan(PAUSES, TWICE),
+    "taken-number": Plan(PAUSES, TWICE),
     "vacuum-meanwhile": Plan(PAUSES, explore),
     "paused-reader": Plan(PAUSES, TWICE),
     "reader-of-old-tables": Plan(PAUSES, TWICE),
-    "maintenance": Plan(partial(crash, every=4), crash),
-    "purge-meanwhile": Plan(partial(crash, every=9), crash),
+    "maintenance": Plan(partial(crash, every=5), crash),
+    "purge-meanwhile": Plan(partial(crash, every=12), crash),
     "paused-beside-a-purge": Plan(PAUSES, TWICE),
-    "restored": Plan(partial(calm, switches=1), partial(explore, switches=2)),
-    "old-handle": Plan(partial(calm, switches=1), partial(explore, switches=2)),
-    "crowd": Plan(seeds(15), seeds(1000)),
+    "restored": Plan(CALM_PAUSES, partial(explore, switches=2)),
+    "old-handle": Plan(CALM_PAUSES, partial(explore, switches=2)),
+    "crowd": Plan(seeds(12), seeds(1000)),
 }
 
 

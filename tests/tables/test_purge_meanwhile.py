@@ -197,14 +197,9 @@ def test_the_next_experiment_of_that_name_is_whole(requests: int, checkpoints: i
         if number < checkpoints:
             compact(store_of(ws), NAME)
     Experiment.delete(ws, NAME, with_runs=True)
-    compaction = fold()
-    thread = compaction.start(store_of(ws))
-    for _ in range(requests):
-        compaction.step()
-    assert [*another(ws).gc(older_than=NOW)]
-    while not compaction.done:
-        compaction.step()
-    thread.join()
+    programs = [fold(), on(ws, lambda own: own.gc(older_than=NOW))]
+    take_turns(store_of(ws), programs, [*repeat(0, requests), *repeat(1, MANY)])
+    assert programs[1].result
 
     log(another(ws), "new")
     for _ in range(2):

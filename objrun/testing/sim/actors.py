@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock
-from objrun.protocol import writer
 from objrun.protocol.crew import FLUSHERS
 
 if TYPE_CHECKING:
@@ -155,7 +154,7 @@ def simulated_time() -> Iterator[None]:
     """Have `objrun.clock` ask the actor, in the threads of actors, and let these start no threads.
 
     The product's writer then flushes in the thread that asks for it, as it does at the limit of
-    threads, and never waits for another thread.
+    threads.
     """
     real = {name: getattr(clock, name) for name in CLOCK}
 
@@ -163,7 +162,7 @@ def simulated_time() -> Iterator[None]:
         # The lambda asks anew each time whose thread it is.
         return lambda *given: getattr(current(), name, real[name])(*given)  # noqa: PLW0108
 
-    employ, look = FLUSHERS.employ, writer._SLOWEST_LOOK  # noqa: SLF001 - a wait for a thread
+    employ = FLUSHERS.employ
 
     def refuse(work: Callable[[], None]) -> None:
         if current():
@@ -174,10 +173,8 @@ def simulated_time() -> Iterator[None]:
         for name in CLOCK:
             setattr(clock, name, asked(name))
         FLUSHERS.employ = refuse  # type: ignore[method-assign]
-        writer._SLOWEST_LOOK = 0.0  # type: ignore[misc]  # noqa: SLF001
         yield
     finally:
         for name in CLOCK:
             setattr(clock, name, real[name])
         del FLUSHERS.employ
-        writer._SLOWEST_LOOK = look  # type: ignore[misc]  # noqa: SLF001

@@ -18,6 +18,8 @@ from objrun.format import keys
 from objrun.format.checkpoints import Checkpoint, decode_checkpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from objrun.testing.sim.bucket import Bucket, Written
 
 __all__ = ["Promises", "Tables"]
@@ -43,6 +45,7 @@ class Promises:
     - a version's marker was there before it;
     - the greatest checkpoint names no table that is missing, and its tables hold each point of each
       writer once, without a gap, with what these come to;
+    - fields of the greatest checkpoint that this version of the library does not know stay;
     - what was acknowledged can be found: in tables, or in what is live;
     - a segment or marker goes when the greatest checkpoint covers it, or its writer has superseded
       it; a table when that names it not and never will; the greatest checkpoint never.
@@ -55,6 +58,7 @@ class Promises:
         self.points: dict[Writer, int] = {}
         self.purged: set[str] = set()
         self._fresh: set[str] = set()
+        self._fields: Mapping[str, Any] = {}
         self._ever = {key: data for key, (data, _) in bucket.objects.items()}
         bucket.watchers.append(self._watch)
 
@@ -64,6 +68,7 @@ class Promises:
         self.points.update(before.points)
         self.purged |= before.purged
         self._ever.update(before._ever)
+        self._fields = before._fields
 
     def ever(self) -> list[tuple[str, bytes]]:
         """Return what was put before this world began, gone or not, in order of key."""
@@ -179,6 +184,10 @@ class Promises:
     def _check_tables(self) -> None:
         """The points of each writer stand in the tables once, and without a gap."""
         checkpoint = self._check_named()
+        fields = checkpoint.extra if checkpoint else {}
+        lost = {name: value for name, value in self._fields.items() if fields.get(name) != value}
+        assert not lost, f"the greatest checkpoint has lost {lost}"
+        self._fields = fields
         coverage = self.tables().coverage
         offsets: defaultdict[Writer, list[int]] = defaultdict(list)
         for run, writer, offset in self._rows(checkpoint, "metrics", "run_id", "writer", "offset"):

@@ -86,7 +86,9 @@ def explore(
             steps += len(play(scene, every).steps)
         except SimulationError as error:
             how = f"--trace '{error.trace}'"
-            raise _named(error, f"{scene.name}, order {every.runs}", how, scene) from error
+            raise _named(
+                error, f"{scene.name}, order {every.runs}", how, scene
+            ) from error.__cause__
     is_all = every.runs < most or not every.next()
     return Explored(every.runs - every.given_up, every.given_up, steps, is_all)
 
@@ -98,7 +100,8 @@ def sample(scene: Scene, seeds: Iterable[int]) -> Explored:
         try:
             steps += len(play(scene, RandomOrder(f"{scene.name} {seed}")).steps)
         except SimulationError as error:
-            raise _named(error, f"{scene.name}, seed {seed}", f"--seed {seed}", scene) from error
+            how = f"--seed {seed}"
+            raise _named(error, f"{scene.name}, seed {seed}", how, scene) from error.__cause__
         orders += 1
     return Explored(orders, 0, steps, is_all=False)
 
@@ -115,7 +118,8 @@ def crash(scene: Scene, *, times: int = 1, every: int = 1) -> Explored:
             steps += len(play(mortal, Deaths(deaths)).steps)
         except SimulationError as error:
             how = f"--trace '{error.trace}'"
-            raise _named(error, f"{scene.name}, deaths at {deaths}", how, scene) from error
+            what = f"{scene.name}, deaths at {deaths}"
+            raise _named(error, what, how, scene) from error.__cause__
         orders += 1
     return Explored(orders, 0, steps, is_all=every == 1)
 

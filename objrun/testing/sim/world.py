@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from objrun.errors import UnavailableError
@@ -130,8 +130,8 @@ class World:
         """Add an actor; it may be an actor who does so, as a process that forks."""
         assert name not in self.actors, f"two actors are called {name}"
 
-        def tells() -> Any:
-            return getattr(self.inside, "time", None) or self.inside.now()
+        def tells() -> datetime:
+            return self.inside.time if isinstance(self.inside, Bucket) else datetime.now(UTC)
 
         self.actors[name] = Actor(name, work, tells, skew)
         return self.actors[name]

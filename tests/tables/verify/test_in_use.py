@@ -62,7 +62,7 @@ def test_whatever_is_half_done_looks_well(act: str) -> None:
         acting = on(made.workspace, ACTS[act])
         looking = Program(lambda store: [*verify(store, deep=True)])
         take_turns(made.store, [acting, looking], [*repeat(0, requests), *repeat(1, MANY)])
-        assert is_well(looking.result), (requests, looking.result)  # type: ignore[arg-type]
+        assert is_well(looking.result), (requests, looking.result)
         assert acting.result is None
 
 
@@ -74,7 +74,7 @@ def test_what_changes_while_it_looks_is_well(act: str) -> None:
         looking = Program(lambda store: [*verify(store, deep=True)])
         take_turns(made.store, [looking, acting], [*repeat(0, requests), *repeat(1, MANY)])
         assert not isinstance(looking.result, Exception), (requests, looking.result)
-        assert is_well(looking.result), (requests, looking.result)  # type: ignore[arg-type]
+        assert is_well(looking.result), (requests, looking.result)
 
 
 def test_rows_that_were_listed_before_those_in_front_of_them_are_no_gap() -> None:
