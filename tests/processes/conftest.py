@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from objrun.testing.proxy import proxy_to
 from tests.processes.programs import RUNNING, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from objrun.testing.proxy import Proxy
     from objrun.testing.servers import Server
 
 S3 = pytest.param("s3", marks=pytest.mark.xdist_group("s3"))
@@ -54,3 +56,16 @@ def mostly_local(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A fresh store in a folder, then in each cloud."""
     return _place(request, tmp_path)
+
+
+@pytest.fixture
+def proxy(s3_server: Server) -> Iterator[Proxy]:
+    """A proxy before the local S3; its `plan` says what goes wrong."""
+    with proxy_to(s3_server.port) as running:
+        yield running
+
+
+@pytest.fixture
+def behind(s3_server: Server, proxy: Proxy) -> Place:
+    """A bucket behind the proxy."""
+    return Place(s3_server.new_bucket(), s3_server.options_at(proxy.port))

@@ -16,7 +16,7 @@ from objrun.errors import (
 )
 from objrun.protocol import writer as writers
 from objrun.storage import FaultyStore
-from objrun.testing.proxy import Answer, Delay, Reset, proxy_to
+from objrun.testing.proxy import Answer, Delay, Reset
 from tests.processes.programs import Place, launch
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from objrun.testing.proxy import Act, Proxy, Request
-    from objrun.testing.servers import Server
 
 DOWN = UnavailableError("the store is down")
 
@@ -98,18 +97,6 @@ def test_what_does_not_fit_in_memory_is_counted(
     lost = int(raised.value.message.split(": ")[1].split(" ")[0])
     assert len(values) == logged - lost
     assert values == sorted(set(values))
-
-
-@pytest.fixture
-def proxy(s3_server: Server) -> Iterator[Proxy]:
-    with proxy_to(s3_server.port) as running:
-        yield running
-
-
-@pytest.fixture
-def behind(s3_server: Server, proxy: Proxy) -> Place:
-    """A bucket behind the proxy."""
-    return Place(s3_server.new_bucket(), s3_server.options_at(proxy.port))
 
 
 def on_segments(act: Act) -> Callable[[Request], Act | None]:

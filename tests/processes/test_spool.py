@@ -24,7 +24,7 @@ from objrun.errors import (
 from objrun.protocol import post, settle
 from objrun.storage import FaultyStore
 from objrun.storage.wrappers import Fault
-from objrun.testing.proxy import Delay, Reset, proxy_to
+from objrun.testing.proxy import Delay, Reset
 from tests.processes.programs import Place, launch
 
 if TYPE_CHECKING:
@@ -259,18 +259,6 @@ def test_what_is_wrong_from_the_start_is_an_error(home: Home) -> None:
     home.fail(PermissionDeniedError("not allowed"))
     with pytest.raises(PermissionDeniedError):
         home.experiment.start_logging()
-
-
-@pytest.fixture
-def proxy(s3_server: Server) -> Iterator[Proxy]:
-    with proxy_to(s3_server.port) as running:
-        yield running
-
-
-@pytest.fixture
-def behind(s3_server: Server, proxy: Proxy) -> Place:
-    """A bucket behind the proxy."""
-    return Place(s3_server.new_bucket(), s3_server.options_at(proxy.port))
 
 
 HURRY = """
