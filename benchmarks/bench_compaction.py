@@ -179,7 +179,8 @@ def test_amplification(note: Note, days: int) -> None:
         levels = [*levels[: merge.level], merge.rows]
         written[merge.level] += merge.rows
     times = [written[level] / (new * minutes) for level in range(MOST_LEVELS)]
-    work = f"{days} days of 1,000 workers, compacted each minute: how often a point is written"
+    period = f"{days} day" + ("s" if days > 1 else "")
+    work = f"{period} of 1,000 workers, compacted each minute: how often a point is written"
     more = f"{', '.join(f'{each:.1f}' for each in times)} by level, the oldest first"
     note(work, f"{sum(times):.1f}", f"{RATIO * MOST_LEVELS}", more)
 
