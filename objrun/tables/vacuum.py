@@ -190,8 +190,10 @@ def _folded(
         number = last.version if last is not None else one.known
         is_nobodys = last is None or is_free(last)
         if found is None and last and last.experiment == one.experiment and not is_nobodys:
-            # Its purge was killed, and its own marker is too young to be asked for.
-            continue
+            is_going_on = (one.run, last.version) in named.values()
+            if is_going_on:
+                # Its purge does, by the tombstone's marker, which is too young to be asked for.
+                continue
         if last is not None and (is_nobodys or found is None):
             # Whoever has put a marker up to that version has lost, and nobody waits for it.
             versions[one.run] = number
