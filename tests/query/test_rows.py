@@ -62,6 +62,10 @@ def plainly_typed(name: str, cells: list[Any]) -> pl.Series:
 
 @example([replace(STATE, params={"a": -(2**63)})])
 @example([replace(STATE, params={"a": 1}), replace(STATE, params={"a": True})])
+@example([replace(STATE, params={"a": each, "b.c": str(each)}) for each in (1, 2, 3)])
+@example([replace(STATE, params={"a": 1, "b.c": x}) for x in (0.5, None, 2)])
+@example([replace(STATE, params=x) for x in ({"a": 1, "b.c": 2}, {"b.c": 3, "a": 4})])
+@example([replace(STATE, tags=x) for x in ({"a": "1"}, {}, {"b.c": "2", "é": "3"})])
 @given(all_states)
 def test_columns_by_name_are_those_of_each_run(found: list[RunState]) -> None:
     names = [f"{part}.{key}" for key in KEYS if key for part in ("tags", "params", "properties")]
