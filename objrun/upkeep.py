@@ -147,7 +147,8 @@ class Upkeep:
 
         Both times are of the store's clock. One entry a run, and one for an experiment: objects and
         bytes fewer in listings of the store. What a purged run had in compacted tables is removed
-        by the next vacuum. `dry_run`: change nothing.
+        by the next vacuum; it, and the checkpoint that says so, are not counted. `dry_run`: change
+        nothing.
 
         Handles of other processes rely on two days at least: with less, see that nobody uses what
         was deleted.

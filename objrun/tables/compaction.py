@@ -207,9 +207,13 @@ class _Attempt:
     def without(self, runs: frozenset[str]) -> Compacted:
         """Write the tables anew that have rows of some runs; return the checkpoint to commit."""
         old, work = self.checkpoint, partial(_carried_out, self.store)
-        drop = held(self.store, old, runs, ["runs", "coverage"]) if old else frozenset()
+        named = held(self.store, old, runs, "runs") if old else frozenset()
+        if old and named and len(named) == sum(file.rows for file in old.of_kind("runs")):
+            # No other run has a row, so nothing need be read.
+            return Compacted(next_checkpoint(self.experiment, old, ()), 0, 0, 0, ())
+        drop = named | held(self.store, old, runs, "coverage") if old else named
         files, _ = self._written([], [], drop, work, 1, whole=False)
-        return Compacted(next_checkpoint(self.experiment, self.checkpoint, files), 0, 0, 0, ())
+        return Compacted(next_checkpoint(self.experiment, old, files), 0, 0, 0, ())
 
     def _written(
         self,

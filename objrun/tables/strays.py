@@ -14,8 +14,6 @@ from objrun.storage import together
 from objrun.tables.reading import Rows, TableReader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from objrun.format.checkpoints import Checkpoint
     from objrun.storage import Store
 
@@ -35,21 +33,18 @@ def existing(
     markers = (keys.parse_marker(info.key) for info in listed)
     found = runs & {marker.run for marker in markers if marker and marker.version == 1}
     if checkpoint:
-        found |= held(store, checkpoint, runs - found, ["runs"])
+        found |= held(store, checkpoint, runs - found, "runs")
     left = sorted(runs - found)
     answers = together(store, partial(_is_there, store, experiment), left)
     return found | {run for run, is_there in zip(left, answers, strict=True) if is_there()}
 
 
-def held(
-    store: Store, checkpoint: Checkpoint, runs: frozenset[str], kinds: Sequence[str]
-) -> frozenset[str]:
-    """Return those of some runs that have rows in tables of these kinds."""
+def held(store: Store, checkpoint: Checkpoint, runs: frozenset[str], kind: str) -> frozenset[str]:
+    """Return those of some runs that have rows in the tables of a kind."""
     if not runs:
         return runs
     frames = (
         frame
-        for kind in kinds
         for file in checkpoint.of_kind(kind)
         for frame in TableReader(store, checkpoint.experiment, file).frames(
             Rows(runs=runs), ("run_id",)

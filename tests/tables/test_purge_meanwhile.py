@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from objrun import Experiment, Workspace, clock
 from objrun.format import keys
 from objrun.protocol.checkpointing import latest_checkpoint
-from objrun.tables.compaction import compact
+from objrun.storage.wrappers import CountingStore
+from objrun.tables.compaction import compact, drop_runs
 from objrun.tables.reading import read_frame
 from objrun.tables.vacuum import vacuum
 from tests.api.places import another, on, store_of
@@ -150,6 +151,17 @@ def test_in_any_order(stage: str, data: st.DataObject) -> None:
     bursts = st.lists(st.tuples(st.integers(0, 4), st.integers(1, 12)), max_size=30)
     turns = [who for who, times in data.draw(bursts) for _ in range(times)]
     play(ws, [fold(), purge(ws), clean(), fold(), on(ws, lambda own: own.gc(NOW))], turns)
+
+
+def test_points_of_an_experiment_are_not_read_to_be_dropped() -> None:
+    ws = with_a_run("own tables vacuumed, active")
+    compact(store_of(ws), NAME)
+    counting = CountingStore(store_of(ws))
+    drop_runs(counting, NAME, ["keep", "r", "late", "another"])
+    assert not [asked.key for asked in counting.log if "metrics" in asked.key]
+    found = latest_checkpoint(store_of(ws), NAME)
+    assert found is not None
+    assert found.files == ()
 
 
 @pytest.mark.parametrize("late", ["segment", "segment and marker"])
