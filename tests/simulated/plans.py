@@ -58,7 +58,7 @@ PLANS = {
     "purge-meanwhile": Plan(partial(crash, every=12), crash),
     "paused-beside-a-purge": Plan(PAUSES, TWICE),
     "restored": Plan(CALM_PAUSES, partial(explore, switches=2)),
-    "old-handle": Plan(partial(PAUSES, most=60), partial(explore, switches=2)),
+    "old-handle": Plan(partial(PAUSES, most=30), partial(explore, switches=2)),
     "crowd": Plan(seeds(12), seeds(1000)),
 }
 
