@@ -24,7 +24,7 @@ from objrun import clock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Answer", "Delay", "DropAnswer", "Proxy", "Request", "Reset", "proxy_to"]
+__all__ = ["Answer", "Delay", "DropAnswer", "Proxy", "Request", "Reset", "Trickle", "proxy_to"]
 
 _HOP = frozenset(
     {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
@@ -64,7 +64,15 @@ class Delay:
     seconds: float
 
 
-Act = DropAnswer | Reset | Answer | Delay
+@dataclass(frozen=True)
+class Trickle:
+    """Send the first `count` bytes of the answer's body one by one, `seconds` apart."""
+
+    count: int
+    seconds: float
+
+
+Act = DropAnswer | Reset | Answer | Delay | Trickle
 
 
 class Proxy:
@@ -144,6 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
             answer, data = self._forward(body)
             if isinstance(act, DropAnswer):
                 self._hang_up()
+            elif isinstance(act, Trickle):
+                self._answer(answer.status, answer.getheaders(), data, act)
             else:
                 self._answer(answer.status, answer.getheaders(), data)
 
@@ -160,14 +170,20 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             connection.close()
 
-    def _answer(self, status: int, headers: list[tuple[str, str]], data: bytes) -> None:
+    def _answer(
+        self, status: int, headers: list[tuple[str, str]], data: bytes, act: Trickle | None = None
+    ) -> None:
         self.send_response(status)
         for name, value in headers:
             if name.lower() not in _HOP:
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        slow = act.count if act else 0
+        for byte in data[:slow]:
+            self.wfile.write(bytes([byte]))
+            clock.sleep(act.seconds if act else 0.0)
+        self.wfile.write(data[slow:])
 
     def _hang_up(self) -> None:
         self.close_connection = True
