@@ -93,7 +93,9 @@ class Column:
         footer = encode(self._footer(rows, len(words), len(data)))
         file = b"".join([data, footer, len(footer).to_bytes(4, "little"), _MAGIC])
         # Of bytes in memory nothing is to be fetched ahead, for which Arrow would use its threads.
-        opened = pq.ParquetFile(pa.BufferReader(file), pre_buffer=False)
+        opened = pq.ParquetFile(
+            pa.BufferReader(file), pre_buffer=False, page_checksum_verification=True
+        )
         column = opened.read(use_threads=False).column(0)
         if len(column) != rows:
             raise ThriftError(_ODD)

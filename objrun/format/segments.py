@@ -66,6 +66,7 @@ def encode_segment(rows: pa.Table) -> bytes:
         use_dictionary=[name for name in kept if name in _DICTIONARY],
         column_encoding={name: encodings[name] for name in plain},
         write_statistics=["name"],
+        write_page_checksum=True,
         store_schema=False,
         coerce_timestamps="us",
         allow_truncated_timestamps=True,
@@ -96,7 +97,9 @@ def decode_segment(key: str, data: bytes) -> pa.Table:
 def _decode(source: pa.BufferReader, footer: pq.FileMetaData) -> pa.Table:
     leaves = {footer.schema.column(place).path for place in range(footer.num_columns)}
     words = [name for name in _DICTIONARY if name in leaves]
-    file = pq.ParquetFile(source, metadata=footer, read_dictionary=words)
+    file = pq.ParquetFile(
+        source, metadata=footer, read_dictionary=words, page_checksum_verification=True
+    )
     # In this thread: those of Arrow gain nothing here, and a damaged column may leave one behind
     # that aborts the process when it ends.
     stored = set(file.schema_arrow.names)

@@ -331,10 +331,10 @@ class Writer:
             try:
                 self._post.put(self._key(piece.stop), piece.data)
             except (StoreError, FormatError) as error:
-                self._failed(error)
                 if self._post.changes_after(error):
                     attempt = 0
                     continue
+                self._failed(error)
                 if attempt == 1:
                     why = error.message
                     logger().warning("run %s: metrics wait in memory: %s", self._place[1], why)

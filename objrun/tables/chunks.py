@@ -277,7 +277,9 @@ def _each_quickly(shards: Sequence[Shard]) -> list[pa.Table]:
 def _quickly(shard: Shard) -> pa.Table:
     # Of bytes in memory nothing is to be fetched ahead, for which Arrow would use its threads.
     source = pa.BufferReader(shard.data)
-    file = pq.ParquetFile(source, read_dictionary=["name"], pre_buffer=False)
+    file = pq.ParquetFile(
+        source, read_dictionary=["name"], pre_buffer=False, page_checksum_verification=True
+    )
     table = file.read(use_threads=False)
     if table.num_rows != shard.segment.stop - shard.segment.start:
         raise ValueError(shard.key)

@@ -215,7 +215,11 @@ class TableReader:
         with self._naming():
             # Nothing ahead: Arrow would also read what lies between, which is not there.
             opened = pq.ParquetFile(
-                source, metadata=self.footer, read_dictionary=words, pre_buffer=False
+                source,
+                metadata=self.footer,
+                read_dictionary=words,
+                pre_buffer=False,
+                page_checksum_verification=True,
             )
             return opened.read_row_groups([*groups], columns=columns, use_threads=False)
 

@@ -150,6 +150,8 @@ def _options(kind: str, schema: pa.Schema) -> dict[str, Any]:
         "column_encoding": encodings,
         "write_statistics": [name for name in leaves if name in _SEARCHED],
         "write_page_index": metrics,
+        # A range that was read is checked by these: the checksum in the checkpoint is of all bytes.
+        "write_page_checksum": True,
         "data_page_size": PAGE_BYTES if metrics else 2**20,
         # A file that says it has dictionaries of Arrow is not pruned by polars.
         "store_schema": False,

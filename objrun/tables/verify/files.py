@@ -47,7 +47,9 @@ def look_at_file(file: TableFile, data: bytes) -> FileLook:
     first: Key = ()
     last: Key = ()
     words = [name for name in BLOCK if name in SCHEMAS[file.kind].names]
-    source = pq.ParquetFile(pa.BufferReader(data), read_dictionary=words)
+    source = pq.ParquetFile(
+        pa.BufferReader(data), read_dictionary=words, page_checksum_verification=True
+    )
     if lacking := {*SCHEMAS[file.kind].names} - {*source.schema_arrow.names}:
         message = f"it has no column {min(lacking)}"
         raise ValueError(message)
