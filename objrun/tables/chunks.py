@@ -7,7 +7,6 @@ stretch (a *block*), and everything else once a point.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -31,9 +30,6 @@ BLOCK: Final = ("root_run_id", "run_id", "name", "writer")
 
 ROW: Final = ("offset", "kind", "step", "time", "type", "value", "data")
 """The columns of a point within its block."""
-
-MUCH: Final = 2**20
-"""Bytes of segments from which on several threads decode them; starting these takes a while."""
 
 _TIME: Final = pl.Datetime("us", "UTC")
 ROWS: Final = pl.Schema(
@@ -240,16 +236,14 @@ def _all_at_once(sources: Sequence[Source]) -> list[pa.Table]:
     Ten thousand segments are read in half the time that `decode_segment` takes, whose checks are
     made here for all together.
     """
-    shards = [source.shard for source in sources]
-    if sum(len(shard.data) for shard in shards) > MUCH:
-        # Arrow works without the lock of the interpreter.
-        count = pl.thread_pool_size()
-        each = -(-len(shards) // count)
-        parts = [shards[start : start + each] for start in range(0, len(shards), each)]
-        with ThreadPoolExecutor(count) as pool:
-            tables = [table for part in pool.map(_each_quickly, parts) for table in part]
-    else:
-        tables = _each_quickly(shards)
+    tables: list[pa.Table] = []
+    # In one thread: with two, handing over between them would cost as much as they gain.
+    for source in sources:
+        table = _quickly(source.shard)
+        # Looking at each field takes longer than at the whole, which is nearly always as before.
+        if not tables or not table.schema.equals(tables[-1].schema):
+            _refuse_other_types(table.schema)
+        tables.append(table)
     table = pa.concat_tables(tables, promote_options="default")
     table.validate(full=True)
     for name, known in (("kind", KINDS), ("type", TYPES)):
@@ -260,17 +254,6 @@ def _all_at_once(sources: Sequence[Source]) -> list[pa.Table]:
             raise ValueError(name)
     if table.column("name").null_count or table.column("time").null_count:
         raise ValueError(table)
-    return tables
-
-
-def _each_quickly(shards: Sequence[Shard]) -> list[pa.Table]:
-    tables: list[pa.Table] = []
-    for shard in shards:
-        table = _quickly(shard)
-        # Looking at each field takes longer than at the whole, which is nearly always as before.
-        if not tables or not table.schema.equals(tables[-1].schema):
-            _refuse_other_types(table.schema)
-        tables.append(table)
     return tables
 
 

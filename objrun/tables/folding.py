@@ -128,7 +128,7 @@ class _Fold:
     def chunks(self) -> Iterator[Chunk]:
         """Yield the points in order of the table."""
         files: list[TableFile] = []
-        for sources, goes_on in _batches(self._sources()):
+        for sources, goes_on in batches(self._sources()):
             chunk = self._chunk(sources)
             if not goes_on and not files:
                 yield chunk
@@ -231,19 +231,32 @@ class _Fold:
         return None if data is None else Source(piece.root, Shard(key, *chosen[0], data))
 
 
-def _batches(sources: Iterable[Source]) -> Iterator[tuple[list[Source], bool]]:
-    """Yield sources in lists of about a chunk, and whether the run of the last one goes on."""
+def batches(sources: Iterable[Source]) -> Iterator[tuple[list[Source], bool]]:
+    """Yield sources in lists of about a chunk, and whether the run of the last one goes on.
+
+    Where a run does not fit in any more, it begins the next list, if that spares its being cut.
+    """
     batch: list[Source] = []
-    rows = size = 0
+    begun = rows = size = 0
     for source in sources:
-        if rows >= CHUNK_ROWS or size >= CHUNK_BYTES:
-            yield batch, batch[-1].shard.segment.run == source.shard.segment.run
-            batch, rows, size = [], 0, 0
+        is_next = bool(batch) and batch[-1].shard.segment.run != source.shard.segment.run
+        while rows >= CHUNK_ROWS or size >= CHUNK_BYTES:
+            kept = [] if is_next or not begun else batch[begun:]
+            yield batch[: len(batch) - len(kept)], not (is_next or kept)
+            batch, begun = kept, 0
+            rows, size = sum(map(_rows, kept)), sum(len(each.shard.data) for each in kept)
+        if is_next:
+            begun = len(batch)
         batch.append(source)
-        rows += source.shard.segment.stop - source.shard.segment.start
+        rows += _rows(source)
         size += len(source.shard.data)
     if batch:
         yield batch, False
+
+
+def _rows(source: Source) -> int:
+    segment = source.shard.segment
+    return segment.stop - segment.start
 
 
 def _fetched(store: Store, key: str) -> bytes | None:

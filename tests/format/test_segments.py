@@ -115,6 +115,20 @@ def test_flipped_bits_raise_nothing_else(points: list[Any], data: st.DataObject)
     assert len(read.set_column(3, "time", times).to_pylist()) == len(points)
 
 
+@pytest.mark.parametrize("bit", range(8))
+def test_a_flipped_bit_of_a_page_is_damage(bit: int) -> None:
+    data = encode_segment(table([("m", number, NOON, (None, number / 7)) for number in range(200)]))
+    group = pq.read_metadata(pa.BufferReader(data)).row_group(0)
+    for place in range(group.num_columns):
+        column = group.column(place)
+        # The last byte of its last page: behind all headers.
+        start = column.dictionary_page_offset or column.data_page_offset
+        whole = bytearray(data)
+        whole[start + column.total_compressed_size - 1] ^= 1 << bit
+        with pytest.raises(CorruptObjectError):
+            decode_segment(key(200), bytes(whole))
+
+
 @given(rows, st.integers(1, 40))
 def test_a_segment_of_other_rows_than_its_key_says_is_damaged(
     points: list[Any], count: int

@@ -18,7 +18,7 @@ from objrun.format.segments import SCHEMA, encode_segment
 from objrun.protocol.live import Shard
 from objrun.query.reading_order import in_reading_order
 from objrun.query.values import metric_values
-from objrun.tables.chunks import MUCH, full_frame
+from objrun.tables.chunks import full_frame
 from tests.golden.cases import INVALID
 from tests.protocol.segments import points_of
 
@@ -141,8 +141,8 @@ def test_segments_of_any_columns_read_together_are_as_read_one_by_one() -> None:
     assert together.equals(alone.sort("run_id", "name", "writer", "offset"))
 
 
-def test_one_of_many_that_several_threads_read() -> None:
-    rows = 60_000
+def test_one_of_many_leaves_the_others() -> None:
+    rows = 1_000
     shards = []
     for start in range(0, 4 * rows, rows):
         key = SegmentKey("e", "r", KEY.writer, start, start + rows)
@@ -152,7 +152,6 @@ def test_one_of_many_that_several_threads_read() -> None:
             "value": pa.array(np.random.default_rng(start).normal(size=rows)),
         }
         shards.append(Shard(segment(*key), key, 0, encode_segment(pa.table(columns))))
-    assert sum(len(shard.data) for shard in shards) > MUCH
     assert full_frame(points_of(shards).chunk)["offset"].to_list() == [*range(4 * rows)]
     shards[1] = shards[1]._replace(data=shards[1].data[:-9])
     told: list[CorruptObjectError] = []
