@@ -10,7 +10,7 @@ from objrun.errors import CommitUnknownError, StoreError
 from objrun.format import keys
 from objrun.format.documents import decode_property, encode_property
 from objrun.format.names import check_key
-from objrun.format.states import Property, RunState
+from objrun.format.states import Property, RunState, Version
 from objrun.logs import logger
 from objrun.protocol.settle import insist, put_once
 from objrun.protocol.updates import (
@@ -42,6 +42,7 @@ class RunAnnotations:
     _chain: Chain[RunState]
 
     _spooled: bool
+    _left: Version[RunState] | None
 
     def _commit(self, change: Any) -> RunState:
         try:
@@ -66,7 +67,7 @@ class RunAnnotations:
                     raise
         if not self._spooled and spool:
             store = spool.adopt(self._chain.scheme, self._chain.head)
-            self._chain = self._chain.moved(store)
+            self._left, self._chain = self._chain.head, self._chain.moved(store)
             self._spooled = True
         return act(self._chain)
 

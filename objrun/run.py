@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from objrun.conversion import to_text
-from objrun.errors import RunNotFoundError, UserErrorException
+from objrun.errors import RunNotFoundError, UnavailableError, UserErrorException
 from objrun.format.names import check_run_id
 from objrun.format.states import type_of
 from objrun.life import RunLife
@@ -80,6 +80,7 @@ class Run(RunLife):
         RunMetrics.__init__(self, querying, self._writable, self._find_refuge, address)
         scheme = run_scheme(state.experiment, state.run_id)
         self._spooled = spool is not None
+        self._left = None
         if spool is None:
             self._chain = Chain(experiment.workspace.reading(), scheme, version)
         else:
@@ -266,8 +267,16 @@ class Run(RunLife):
             return [*pool.map(self._experiment.start_run, starts)]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as experiment and version; points that wait are stored by this handle alone."""
-        return _opened, (type(self), self._experiment, self._chain.head)
+        """Pickle as experiment and version; points that wait are stored by this handle alone.
+
+        A run that went to the spool is pickled as it left its store. Raises UnavailableError for
+        one that began there, which no other process could find.
+        """
+        head = self._left if self._spooled else self._chain.head
+        if head is None:
+            message = f"run {self.id} began in the spool: it can be pickled once it is in its store"
+            raise UnavailableError(message)
+        return _opened, (type(self), self._experiment, head)
 
     # -- how it looks
 

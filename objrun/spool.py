@@ -94,6 +94,7 @@ class Spool:
         self._copied = 0
         self._conflicts: set[str] = set()
         self._is_told = False
+        self._is_refused = False
         self.forked()
 
     def forked(self) -> None:
@@ -147,8 +148,10 @@ class Spool:
             workspace.go_through(lambda _: store)
             workspace.writing()
         except ObjrunError as problem:
-            told = f"{self._home.url} fails ({error.message}), and so does the spool {folder}"
-            logger().error("%s: %s", told, problem.message)
+            if not self._is_refused:
+                self._is_refused = True
+                told = f"{self._home.url} fails ({error.message}), and so does the spool {folder}"
+                logger().error("%s: %s", told, problem.message)
             return False
         self._workspace, self._store = workspace, store
         self._owner = os.getpid()

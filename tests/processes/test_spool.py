@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 import shlex
 import subprocess
@@ -220,6 +221,40 @@ def test_the_spool_is_a_store_and_sending_it_again_moves_nothing(home: Home) -> 
     home.work()
     home.come_home()
     assert json.loads(objrun("sync", folder, home.workspace.url, "--json"))["bytes"] == 0
+
+
+def test_a_pickle_is_a_handle_on_the_store(home: Home) -> None:
+    """Versions are numbered anew in the spool, which nobody else can know."""
+    run = home.experiment.start_logging()
+    home.fail()
+    for number in range(5):
+        run.tag("n", str(number))
+    began_there = home.experiment.start_logging()
+    with pytest.raises(UnavailableError, match="began in the spool"):
+        pickle.dumps(began_there)
+    data = pickle.dumps(run)
+    home.work()
+    pickle.loads(data).tag("theirs", "1")  # noqa: S301 - made here
+    home.come_home()
+    found = home.reader().get_run(run.id)
+    assert found.tags == {"n": "4", "theirs": "1"}
+    assert [entry["version"] for entry in found.history()] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_no_spool_can_be_made(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("OBJRUN_SPOOL", str(tmp_path / "file" / "spools"))
+    other = Home(home.workspace.url)
+    run = other.experiment.start_logging()
+    other.fail()
+    for _ in range(2):
+        with pytest.raises(UnavailableError):
+            run.tag("a", "1")
+    assert caplog.text.count("and so does the spool") == 1
+    other.work()
+    run.complete()
 
 
 def test_the_spool_is_limited(
