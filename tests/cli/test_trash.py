@@ -88,7 +88,8 @@ def test_gc_says_to_the_byte_what_it_frees(bare: Call, own: Path) -> None:
         [entry["experiment"], entry["run"], str(entry["objects"]), str(entry["bytes"])]
         for entry in entries
     ]
-    after = files(own)
+    # A purge commits a checkpoint of its own, which is no part of what it frees.
+    after = {key: size for key, size in files(own).items() if "/checkpoints/" not in key}
     assert sum(entry["objects"] for entry in entries) == len(before) - len(after) > 0
     assert sum(entry["bytes"] for entry in entries) == sum(before.values()) - sum(after.values())
     gone = bare(*url, "show", "sweep-4")
