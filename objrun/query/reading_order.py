@@ -13,6 +13,7 @@ import polars as pl
 
 from objrun.query.metrics import SCHEMA
 from objrun.tables.chunks import BLOCK, Chunk, block_places
+from objrun.tables.spread import count_up
 
 _METRIC: Final = ("run_id", "name")
 _METRICS: Final = {
@@ -50,8 +51,7 @@ def in_reading_order(chunk: Chunk) -> Ordered:
         if not blocks["metric"].is_sorted():
             # Blocks as they are, in another order.
             blocks = blocks.sort("metric")
-            stop = pl.col("start") + pl.col("length")
-            moved = blocks.select(pl.int_ranges("start", stop).explode()).to_series()
+            moved = count_up(blocks["start"], blocks["length"])
             chunk = Chunk(blocks.select(*BLOCK, "length"), chunk.rows[moved])
         return Ordered(_frame(chunk), metrics.select(*_METRICS))
     moved = _sorted(chunk, blocks)
@@ -83,10 +83,13 @@ def _described(chunk: Chunk) -> pl.DataFrame:
         described = described.with_columns(pl.lit("scalar").alias("family"))
     if "step" not in rows.columns:
         return described.with_columns(unstepped=pl.col("length"), rising=pl.lit(value=True))
-    missing = pl.concat([pl.Series([0]), rows["step"].is_null().cast(pl.Int64).cum_sum()])
+    unstepped = pl.repeat(0, len(starts), dtype=pl.Int64, eager=True)
+    if rows["step"].has_nulls():
+        missing = pl.concat([pl.Series([0]), rows["step"].is_null().cast(pl.Int64).cum_sum()])
+        unstepped = missing.gather(stops) - missing.gather(starts)
     falls = (rows["step"] < rows["step"].shift()).fill_null(value=False).cast(pl.Int64).cum_sum()
     return described.with_columns(
-        (missing.gather(stops) - missing.gather(starts)).alias("unstepped"),
+        unstepped.alias("unstepped"),
         (falls.gather(stops - 1) == falls.gather(starts)).alias("rising"),
     )
 

@@ -7,6 +7,7 @@ stretch (a *block*), and everything else once a point.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -30,6 +31,10 @@ BLOCK: Final = ("root_run_id", "run_id", "name", "writer")
 
 ROW: Final = ("offset", "kind", "step", "time", "type", "value", "data")
 """The columns of a point within its block."""
+
+LARGE: Final = 2**17
+"""Bytes of a segment from which on several threads decode them; small ones take longer to hand
+over than to decode."""
 
 _TIME: Final = pl.Datetime("us", "UTC")
 ROWS: Final = pl.Schema(
@@ -236,14 +241,18 @@ def _all_at_once(sources: Sequence[Source]) -> list[pa.Table]:
     Ten thousand segments are read in half the time that `decode_segment` takes, whose checks are
     made here for all together.
     """
-    tables: list[pa.Table] = []
-    # In one thread: with two, handing over between them would cost as much as they gain.
-    for source in sources:
-        table = _quickly(source.shard)
+    shards = [source.shard for source in sources]
+    if sum(len(shard.data) for shard in shards) > LARGE * max(2, len(shards)):
+        # Arrow works without the lock of the interpreter.
+        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+            tables = [*pool.map(_quickly, shards)]
+    else:
+        tables = [*map(_quickly, shards)]
+    before: pa.Schema | None = None
+    for table in tables:
         # Looking at each field takes longer than at the whole, which is nearly always as before.
-        if not tables or not table.schema.equals(tables[-1].schema):
-            _refuse_other_types(table.schema)
-        tables.append(table)
+        if before is None or not table.schema.equals(before):
+            _refuse_other_types(before := table.schema)
     table = pa.concat_tables(tables, promote_options="default")
     table.validate(full=True)
     for name, known in (("kind", KINDS), ("type", TYPES)):
