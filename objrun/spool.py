@@ -6,7 +6,7 @@ left to copy, and the folder is removed at the end of the process if all of it i
 """
 
 # Paths are text here: pathlib would cost more than the file does.
-# ruff: noqa: PTH100, PTH110, PTH111, PTH117, PTH118, PTH123
+# ruff: noqa: PTH100, PTH106, PTH110, PTH111, PTH117, PTH118, PTH120, PTH123
 from __future__ import annotations
 
 import os
@@ -80,7 +80,8 @@ def spools_of(option: object) -> str:
 class Spool:
     """Where the runs of a workspace go while its store fails; thread-safe.
 
-    Nothing is made before `open`. `away`: the store fails, so what begins now begins here.
+    Nothing is made before `open`. `away`: the store fails, so what begins now begins here; `folder`
+    is where.
     """
 
     def __init__(self, home: Workspace, root: str) -> None:
@@ -90,6 +91,7 @@ class Spool:
         self.away = False
         self._workspace: Workspace | None = None
         self._store: Limited | None = None
+        self.folder = ""
         self._owner = 0
         self._copied = 0
         self._conflicts: set[str] = set()
@@ -103,6 +105,8 @@ class Spool:
             # The parent must not remove it at its end.
             with suppress(OSError), open(f"{self.folder}{_SHARED}", "wb"):
                 pass
+        if self._store is not None:
+            self._store.forked()
         self._opening = threading.RLock()
         self._turn = threading.Condition()
         self._tries = 0
@@ -153,7 +157,7 @@ class Spool:
                 told = f"{self._home.url} fails ({error.message}), and so does the spool {folder}"
                 logger().error("%s: %s", told, problem.message)
             return False
-        self._workspace, self._store = workspace, store
+        self._workspace, self._store, self.folder = workspace, store, folder
         self._owner = os.getpid()
         endings.watch(self)
         return True
@@ -164,11 +168,6 @@ class Spool:
         if self._workspace is None:
             raise AssertionError
         return self._workspace
-
-    @property
-    def folder(self) -> str:
-        """The folder of this spool, once it is open."""
-        return self.workspace.url.removeprefix("file://")
 
     def adopt(self, scheme: Scheme[RunState], head: Version[RunState]) -> Store:
         """Have the chain of a run go on in the spool, with its number, and return its store."""
@@ -223,6 +222,8 @@ class Spool:
             import shutil
 
             shutil.rmtree(self.folder, ignore_errors=True)
+            with suppress(OSError):  # others' are there
+                os.rmdir(os.path.dirname(self.folder))
 
     def _start(self) -> None:
         with self._turn, suppress(RuntimeError):  # at the end of the process

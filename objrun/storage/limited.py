@@ -38,17 +38,23 @@ class Limited(Around):
         self._told = told
         self._sizes: dict[str, int] = {}
         self._used = 0
+        self.forked()
+
+    def forked(self) -> None:
+        """Have a new lock in a forked child: the parent's may be held by a thread left there."""
         self._lock = threading.Lock()
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object; see `Put`."""
         self._make_room(key, data)
         super().put(key, data)
+        self._stored()
 
     def put_if_absent(self, key: str, data: bytes) -> None:
         """Create an object; see `PutIfAbsent`."""
         self._make_room(key, data)
         super().put_if_absent(key, data)
+        self._stored()
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; see `Delete`."""
@@ -66,6 +72,10 @@ class Limited(Around):
                 raise StoreFullError(message)
             self._used = used
             self._sizes[key] = len(data)
+
+    def _stored(self) -> None:
+        # After it is there: whoever sees the number finds the object.
+        with self._lock:
             self.puts += 1
 
     def _ask(self, verb: str, key: str, call: Callable[[], T]) -> T:  # noqa: ARG002

@@ -45,6 +45,14 @@ def objrun(*arguments: str) -> str:
     return done.stdout
 
 
+HURRY = """
+from objrun import spool as spools
+from objrun.protocol import endings, post, settle
+settle.PATIENCE, post.ESCAPE, endings.EXIT_PATIENCE = 1.0, 1.0, 8.0
+spools.FIRST_LOOK = spools.SLOWEST_LOOK = 0.5
+"""
+
+
 class Home:
     """A workspace on a store that fails as `plan(verb, key)` says."""
 
@@ -82,6 +90,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """A store in a folder, whose failures count at once."""
     monkeypatch.setattr(settle, "PATIENCE", 0.2)
     monkeypatch.setattr(post, "ESCAPE", 0.2)
+    monkeypatch.setenv("OBJRUN_SPOOL", str(tmp_path / "my spools"))
     monkeypatch.setattr(spools, "FIRST_LOOK", 0.1)
     monkeypatch.setattr(spools, "SLOWEST_LOOK", 0.1)
     made = Home(str(tmp_path / "home"))
@@ -296,12 +305,37 @@ def test_what_is_wrong_from_the_start_is_an_error(home: Home) -> None:
         home.experiment.start_logging()
 
 
-HURRY = """
-from objrun import spool as spools
-from objrun.protocol import endings, post, settle
-settle.PATIENCE, post.ESCAPE, endings.EXIT_PATIENCE = 1.0, 1.0, 8.0
-spools.FIRST_LOOK = spools.SLOWEST_LOOK = 0.5
-"""
+def test_a_child_that_is_forked_amid_an_outage(tmp_path: Path) -> None:
+    place = Place(str(tmp_path / "store"), {"durability": "none"})
+    program = launch(
+        place,
+        f"""{HURRY}
+from objrun.errors import UnavailableError
+from objrun.storage import FaultyStore
+error = None
+ws = workspace()
+ws.go_through(lambda store: FaultyStore(store, lambda _verb, _key: error))
+run = Experiment(ws, "processes").start_logging(run_id="the-run")
+run.log("x", 0.0)
+run.flush()
+error = UnavailableError("down")
+run.log("x", 1.0)
+run.tag("a", "1")
+run.flush()
+child = os.fork()
+run.log("x", 2.0 if child else 3.0)
+run.tag("parent" if child else "child", "1")
+if child:
+    os.waitpid(child, 0)
+    error = None
+    run.complete()
+""",
+    )
+    ended = program.ended(60)
+    assert ended.code == 0, ended.err
+    assert sorted(place.values()) == [0.0, 1.0, 2.0, 3.0]
+    assert place.run().tags == {"a": "1", "parent": "1", "child": "1"}
+    assert place.run().status == "Completed"
 
 
 @pytest.mark.xdist_group("s3")
