@@ -244,8 +244,8 @@ def _burn(store: Store, markers: Iterable[Marked]) -> None:
         scheme = run_scheme(experiment, run)
         try:
             head = load(store, scheme, known) if known else None
-        except FormatError:
-            # Nothing can follow a damaged version; all else goes on.
+        except (FormatError, NotFoundError):
+            # Nothing can follow a version that is damaged or was purged just now; the rest goes on.
             continue
         # A run that was never made can be made behind it.
         goes_on = head if head and head.state else None
