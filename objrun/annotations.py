@@ -12,6 +12,7 @@ from objrun.format.documents import decode_property, encode_property
 from objrun.format.names import check_key
 from objrun.format.states import Property, RunState, Version
 from objrun.logs import logger
+from objrun.protocol.chain import follow
 from objrun.protocol.settle import insist, put_once
 from objrun.protocol.updates import (
     AddProperties,
@@ -66,7 +67,7 @@ class RunAnnotations:
                 if spool is None or not spool.open(error):
                     raise
         if not self._spooled and spool:
-            store = spool.adopt(self._chain.scheme, self._chain.head)
+            store = spool.admit(self._chain.state)
             self._left, self._chain = self._chain.head, self._chain.moved(store)
             self._spooled = True
         return act(self._chain)
@@ -81,7 +82,9 @@ class RunAnnotations:
         if spool is None or not spool.open(error):
             return None
         chain = self._chain
-        return spool.adopt(chain.scheme, chain.head)
+        store = spool.admit(chain.state)
+        follow(store, chain.scheme, chain.head)
+        return store
 
     @property
     def display_name(self) -> str | None:

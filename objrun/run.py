@@ -10,7 +10,7 @@ from objrun.format.names import check_run_id
 from objrun.format.states import type_of
 from objrun.life import RunLife
 from objrun.metrics import Address, RunMetrics
-from objrun.protocol.chain import Chain, is_free, load_last
+from objrun.protocol.chain import Chain, follow, is_free, load_last
 from objrun.protocol.live import run_scheme
 from objrun.start import Start, children_tags
 
@@ -84,7 +84,9 @@ class Run(RunLife):
         if spool is None:
             self._chain = Chain(experiment.workspace.reading(), scheme, version)
         else:
-            self._chain = Chain(spool.adopt(scheme, version), scheme, version)
+            store = spool.admit(state)
+            # Its first version has another number there where it follows a tombstone at home.
+            self._chain = Chain(store, scheme, follow(store, scheme, version))
 
     # -- who it is
 

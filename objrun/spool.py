@@ -24,12 +24,10 @@ from objrun.errors import (
 )
 from objrun.logs import logger
 from objrun.protocol import endings
-from objrun.protocol.chain import follow
 from objrun.protocol.numbers import claim_again
 
 if TYPE_CHECKING:
-    from objrun.format.states import RunState, Version
-    from objrun.protocol.chain import Scheme
+    from objrun.format.states import RunState
     from objrun.storage import Store
     from objrun.storage.limited import Limited
     from objrun.workspace import Workspace
@@ -169,17 +167,13 @@ class Spool:
             raise AssertionError
         return self._workspace
 
-    def adopt(self, scheme: Scheme[RunState], head: Version[RunState]) -> Store:
-        """Have the chain of a run go on in the spool, with its number, and return its store."""
+    def admit(self, state: RunState) -> Store:
+        """Have room for a run, with its experiment and its number, and return the store."""
         from objrun.experiment import Experiment
 
-        state = head.state
-        if state is None:
-            raise TypeError
         Experiment(self.workspace, state.experiment).state()
         store = self.workspace.writing()
         claim_again(store, state.experiment, state.number, state.run_id)
-        follow(store, scheme, head)
         return store
 
     # -- bringing it home
