@@ -41,6 +41,9 @@ _SLOWEST_LOOK = 15.0
 class RunLife(RunMetrics, RunAnnotations):
     """The part of `Run` that begins and ends it."""
 
+    _attempt: int
+    """The attempt that this handle belongs to: that of the state it was opened with."""
+
     @property
     def state(self) -> RunState:
         """All that this handle knows last of the run's chain, as one frozen value."""
@@ -52,11 +55,11 @@ class RunLife(RunMetrics, RunAnnotations):
         return self._chain.state.status
 
     def get_status(self) -> str:
-        """Return the status, read again unless the run has ended."""
+        """Return the status, read again."""
         return self._fresh().status
 
     def get_detailed_status(self) -> dict[str, Any]:
-        """Return `{"status": ..., "details": None}`, read again unless the run has ended."""
+        """Return `{"status": ..., "details": None}`, read again."""
         return {"status": self.get_status(), "details": None}
 
     def get_details(self) -> dict[str, Any]:
@@ -68,7 +71,10 @@ class RunLife(RunMetrics, RunAnnotations):
         return details_of(self._fresh())
 
     def start(self) -> None:
-        """Set the status to Running; nothing happens, with a warning, if the run has ended."""
+        """Set the status to Running; nothing happens, with a warning, if the run has ended.
+
+        `Run.resume` goes on with a run that has ended.
+        """
         self._move("Running")
 
     def complete(self) -> None:
@@ -123,8 +129,8 @@ class RunLife(RunMetrics, RunAnnotations):
         mark_run(self._experiment.workspace.writing(), self._chain, ACTIVE)
 
     def _fresh(self) -> RunState:
-        state = self._chain.state
-        return state if state.status in TERMINAL else self._chain.refresh()
+        # Also where it has ended: it may have been resumed.
+        return self._chain.refresh()
 
     def _end(
         self,
@@ -142,8 +148,11 @@ class RunLife(RunMetrics, RunAnnotations):
         self._move(status, error)
 
     def _move(self, status: str, error: Mapping[str, Any] | None = None) -> None:
-        state = self._commit(SetStatus(status, clock.now(), error))
-        if state.status != status:
+        state = self._commit(SetStatus(status, clock.now(), error, self._attempt))
+        if state.attempt > self._attempt:
+            message = f"run {state.run_id} was resumed by somebody else: {status} is ignored"
+            warnings.warn(message, StatusWarning, stacklevel=4)
+        elif state.status != status:
             message = f"run {state.run_id} is {state.status} and stays so: {status} is ignored"
             warnings.warn(message, StatusWarning, stacklevel=4)
         elif status == "Completed":

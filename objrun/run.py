@@ -75,6 +75,7 @@ class Run(RunLife):
         if state is None:
             raise TypeError
         self._experiment = experiment
+        self._attempt = state.attempt
         address = Address(state.experiment, state.run_id, state.root_run_id)
         querying = experiment.workspace.querying
         RunMetrics.__init__(self, querying, self._writable, self._find_refuge, address)
@@ -136,6 +137,21 @@ class Run(RunLife):
         if version.state is None:
             raise TypeError
         return Run.of_version(Experiment(workspace, version.state.experiment), version)
+
+    @staticmethod
+    def resume(workspace: Workspace, run_id: str) -> Run:
+        """Go on with a run whose process ended, was preempted or got lost; it is Running again.
+
+        Whatever the run was, its end and its error are forgotten, and what processes of before
+        still say of its end is ignored, with a StatusWarning. A run that is Running is only
+        joined. Raises RunNotFoundError if there is none.
+
+        >>> Run.resume(ws, run.id).status
+        'Running'
+        """
+        from objrun.resuming import resumed
+
+        return resumed(workspace, run_id)
 
     @staticmethod
     def list(

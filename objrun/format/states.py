@@ -37,7 +37,7 @@ STATUSES: Final = (
 """Every status of a run; the names of Azure ML."""
 
 TERMINAL: Final = ("Completed", "Failed", "Canceled")
-"""Statuses that end a run; the first one stays."""
+"""Statuses that end a run; the first one stays, unless the run is resumed."""
 
 LIFECYCLES: Final = ("active", "archived", "deleted")
 """What an experiment (all three) or a run (not archived) can be."""
@@ -93,7 +93,10 @@ class ExperimentState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunState:
-    """All that a run is at one version of its chain; metrics and files are not in it."""
+    """All that a run is at one version of its chain; metrics and files are not in it.
+
+    `attempt` counts how often it was begun: 1, and one more each time it was resumed.
+    """
 
     run_id: str
     experiment: str
@@ -106,6 +109,7 @@ class RunState:
     description: str | None = None
     type: str | None = None
     status: str = "NotStarted"
+    attempt: int = 1
     started: datetime | None = None
     ended: datetime | None = None
     error: Mapping[str, Any] | None = None

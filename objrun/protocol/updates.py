@@ -23,6 +23,9 @@ S = TypeVar("S", RunState, ExperimentState)
 CREATE: Final[Mapping[str, Any]] = {"op": "create"}
 """The op of version 1 of every chain."""
 
+LEAST_STEP: Final = -(2**63)
+"""The least step that there can be."""
+
 
 class Update(Protocol[S]):
     """A change: `apply` is pure, `op` is how the chain records it."""
@@ -36,20 +39,27 @@ class Update(Protocol[S]):
 
 @dataclass(frozen=True)
 class SetStatus:
-    """Move a run to `status` at `time`; the first terminal status stays for ever."""
+    """Move a run to `status` at `time`; the first terminal status of an attempt stays.
+
+    `attempt`: that of who says so. What one says of an attempt that was followed by another, as a
+    process that was taken for dead, changes nothing.
+    """
 
     status: str
     time: datetime
     error: Mapping[str, Any] | None = None
+    attempt: int = 1
 
     def op(self) -> dict[str, Any]:
         """Return the JSON object that records this change."""
         op = {"op": "set_status", "status": self.status, "time": format_time(self.time)}
-        return op if self.error is None else {**op, "error": dict(self.error)}
+        whose = {} if self.attempt == 1 else {"attempt": self.attempt}
+        return {**op, **whose, **({} if self.error is None else {"error": dict(self.error)})}
 
     def apply(self, state: RunState) -> RunState:
         """Return the state after this change."""
-        if state.status in TERMINAL or state.status == self.status:
+        is_late = self.attempt < state.attempt
+        if is_late or state.status in TERMINAL or state.status == self.status:
             return state
         state = replace(state, status=self.status)
         if self.status == "Running" and state.started is None:
@@ -57,6 +67,36 @@ class SetStatus:
         if self.status in TERMINAL:
             state = replace(state, ended=self.time, error=self.error)
         return state
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Begin attempt number `attempt` of a run at `time`: it is Running, whatever it was.
+
+    `from_step`, for people: what was logged before, from this step on, was superseded.
+    """
+
+    attempt: int
+    time: datetime
+    from_step: int | None = None
+
+    def op(self) -> dict[str, Any]:
+        """Return the JSON object that records this change."""
+        op = {"op": "resume", "attempt": self.attempt, "time": format_time(self.time)}
+        return op if self.from_step is None else {**op, "from_step": self.from_step}
+
+    def apply(self, state: RunState) -> RunState:
+        """Return the state after this change."""
+        if state.attempt >= self.attempt:
+            return state
+        return replace(
+            state,
+            attempt=self.attempt,
+            status="Running",
+            started=state.started or self.time,
+            ended=None,
+            error=None,
+        )
 
 
 @dataclass(frozen=True)
@@ -180,10 +220,20 @@ def _describe(fields: Fields) -> Describe:
     return Describe({name: fields.maybe_text(name) for name in names})
 
 
+def _resume(fields: Fields) -> Resume:
+    has_step = fields.data.get("from_step") is not None
+    step = fields.integer("from_step", least=LEAST_STEP) if has_step else None
+    return Resume(fields.integer("attempt", least=1), fields.time("time"), step)
+
+
 _READERS: Final[Mapping[str, Callable[[Fields], Any]]] = {
     "set_status": lambda f: SetStatus(
-        f.choice("status", STATUSES), f.time("time"), f.mapping("error")
+        f.choice("status", STATUSES),
+        f.time("time"),
+        f.mapping("error"),
+        f.maybe_integer("attempt") or 1,
     ),
+    "resume": _resume,
     "set_tags": lambda f: SetTags(f.text_map("tags")),
     "remove_tags": lambda f: RemoveTags(f.texts("keys")),
     "set_params": lambda f: SetParams(f.scalar_map("params")),

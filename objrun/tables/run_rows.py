@@ -108,6 +108,8 @@ def _rest(state: RunState) -> str | None:
         rest["type"] = state.type
     if state.number > _MOST:
         rest["number"] = state.number
+    if state.attempt > 1:
+        rest["attempt"] = state.attempt
     if state.extra:
         rest["extra"] = dict(state.extra)
     return orjson.dumps(rest).decode() if rest else None

@@ -144,13 +144,21 @@ def _state(objects: Mapping[str, bytes], run: str, version: int) -> dict[str, An
 
 
 def _set_status(state: dict[str, Any], op: Mapping[str, Any]) -> None:
-    if state["status"] in (*TERMINAL, op["status"]):
+    is_late = (op.get("attempt") or 1) < (state.get("attempt") or 1)
+    if is_late or state["status"] in (*TERMINAL, op["status"]):
         return
     state["status"] = op["status"]
     if op["status"] == "Running" and state["started"] is None:
         state["started"] = op["time"]
     if op["status"] in TERMINAL:
         state |= {"ended": op["time"], "error": op.get("error")}
+
+
+def _resume(state: dict[str, Any], op: Mapping[str, Any]) -> None:
+    if (state.get("attempt") or 1) < op["attempt"]:
+        started = state["started"] or op["time"]
+        state |= {"attempt": op["attempt"], "status": "Running", "started": started}
+        state |= {"ended": None, "error": None}
 
 
 def _merge(name: str, state: dict[str, Any], op: Mapping[str, Any]) -> None:
@@ -175,6 +183,7 @@ def _set_lifecycle(state: dict[str, Any], op: Mapping[str, Any]) -> None:
 
 _APPLY: dict[str, Callable[[dict[str, Any], Mapping[str, Any]], None]] = {
     "set_status": _set_status,
+    "resume": _resume,
     "set_tags": partial(_merge, "tags"),
     "remove_tags": _remove,
     "set_params": partial(_merge, "params"),

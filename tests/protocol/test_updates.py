@@ -20,6 +20,7 @@ from objrun.protocol.updates import (
     AddProperties,
     Describe,
     RemoveTags,
+    Resume,
     SetLifecycle,
     SetParams,
     SetStatus,
@@ -40,7 +41,8 @@ TIMES = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)).map(  # noqa: D
 ERRORS = st.none() | st.fixed_dictionaries({"code": st.just("X"), "message": st.just("m")})
 
 RUN_UPDATES = st.one_of(
-    st.builds(SetStatus, st.sampled_from(STATUSES), TIMES, ERRORS),
+    st.builds(SetStatus, st.sampled_from(STATUSES), TIMES, ERRORS, st.integers(1, 3)),
+    st.builds(Resume, st.integers(1, 4), TIMES, st.none() | st.integers(-(2**63), 2**63 - 1)),
     st.builds(SetTags, st.dictionaries(NAMES, TEXTS)),
     st.builds(RemoveTags, st.lists(NAMES).map(tuple)),
     st.builds(SetParams, st.dictionaries(NAMES, SCALARS)),
@@ -62,6 +64,7 @@ RUNS = st.builds(
     root_run_id=st.just("r"),
     created=st.just(WHEN),
     status=st.sampled_from(STATUSES),
+    attempt=st.integers(1, 3),
     lifecycle=st.sampled_from(["active", "deleted"]),
     started=st.none() | TIMES,
     tags=st.dictionaries(NAMES, TEXTS),
@@ -114,13 +117,24 @@ def test_a_history_replays_to_the_last_state(state: RunState, updates: list[Any]
     assert bytes_of(replay("k", state, ops)) == bytes_of(last)
 
 
-@given(RUNS, st.lists(st.builds(SetStatus, st.sampled_from(STATUSES), TIMES, ERRORS)))
+@given(RUNS, st.lists(st.builds(SetStatus, st.sampled_from(STATUSES), TIMES, ERRORS, st.just(3))))
 def test_the_first_end_stays(state: RunState, moves: list[SetStatus]) -> None:
     ends = [state.status] * (state.status in TERMINAL)
     ends += [move.status for move in moves if move.status in TERMINAL]
     for move in moves:
         state = move.apply(state)
     assert state.status == ends[0] if ends else state.status not in TERMINAL
+
+
+@given(RUNS, st.lists(st.builds(SetStatus, st.sampled_from(STATUSES), TIMES, ERRORS)))
+def test_what_is_said_of_an_earlier_attempt_changes_nothing(
+    state: RunState, late: list[SetStatus]
+) -> None:
+    resumed = Resume(state.attempt + 1, WHEN).apply(state)
+    assert (resumed.status, resumed.ended, resumed.error) == ("Running", None, None)
+    for move in late:
+        assert move.apply(resumed) == resumed
+    assert Resume(state.attempt + 1, WHEN, 5).apply(resumed) == resumed
 
 
 @given(RUNS)
