@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+import polars as pl
 import pytest
 
 from tests.processes.programs import Place, perform
@@ -33,8 +36,8 @@ CROWD = """
 """
 
 
-def crowd(place: Place, count: int, act: str, patience: float = 120.0) -> None:
-    ended = perform(place, CROWD.replace("{act}", act), count, patience=patience)
+def crowd(place: Place, count: int, act: str) -> None:
+    ended = perform(place, CROWD.replace("{act}", act), count, patience=170.0)
     assert ended.code == 0, ended.err
 
 
@@ -60,41 +63,79 @@ def test_first_writers_make_one_store_and_one_experiment(place: Place) -> None:
 
 @pytest.mark.slow
 def test_a_hundred_first_writers_make_one_experiment(place: Place) -> None:
-    crowd(place, 100, START, patience=300.0)
+    crowd(place, 100, START)
     check_started(place, 100)
 
 
-def test_many_processes_log_into_one_run(mostly_local: Place) -> None:
-    place = mostly_local
-    perform(place, "start()")
-    crowd(
-        place,
-        16,
-        "run = begin(); [run.log('x', float(1000 * n + i), step=i) for i in range(500)]",
-    )
-    assert sorted(place.values()) == sorted(
-        float(1000 * n + i) for n in range(16) for i in range(500)
-    )
-    assert [len(offsets) for offsets in place.writers().values()] == [500] * 16
-    by_writer = place.run().metrics().collect().sort("offset").partition_by("writer")
-    assert all(part["step"].to_list() == list(range(500)) for part in by_writer)
+TEN_AT_ONCE = f"""
+        threads = [threading.Thread(target=lambda: {START}) for _ in range(10)]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]"""
 
 
-def test_two_processes_tag_one_run(mostly_local: Place) -> None:
+@pytest.mark.slow
+def test_a_thousand_runs_start_at_once(place: Place) -> None:
+    """All thousand on a disk; on S3, whose server does one thing at a time, forty a process."""
+    if place.is_local:
+        crowd(place, 100, TEN_AT_ONCE)
+    else:
+        crowd(place, 25, f"[{START} for _ in range(40)]")
+    check_started(place, 1000)
+
+
+RANKS, STEPS = 64, 50
+
+RANK = f"""
+        run = begin()
+        run.log("rank", n)
+        for step in range({STEPS}):
+            run.log("loss", float({STEPS} * n + step), step=step)"""
+
+
+def test_64_ranks_log_into_one_run(mostly_local: Place) -> None:
+    """Each rank's curve, and least, mean and greatest over the ranks at each step."""
     place = mostly_local
     perform(place, "start()")
-    crowd(place, 2, "run = begin(); [run.tag(f'{n}.{i}', i) for i in range(50)]")
-    wanted = {f"{n}.{i}": str(i) for n in range(2) for i in range(50)}
+    crowd(place, RANKS, RANK)
+    assert sorted(place.values("loss")) == [float(value) for value in range(RANKS * STEPS)]
+    assert list(place.writers().values()) == [list(range(1 + STEPS))] * RANKS
+    points = place.run().metrics().collect()
+    rank = points.filter(pl.col("name") == "rank").select("writer", rank=pl.col("value").cast(int))
+    losses = points.filter(pl.col("name") == "loss").join(rank, on="writer", how="left")
+    for (number,), curve in losses.group_by("rank"):
+        first = float(STEPS * cast("int", number))
+        assert curve["step"].to_list() == list(range(STEPS))
+        assert curve["value"].to_list() == [first + step for step in range(STEPS)]
+    over = losses.group_by("step", maintain_order=True).agg(
+        least=pl.min("value"), mean=pl.mean("value"), greatest=pl.max("value")
+    )
+    last = float(STEPS * (RANKS - 1))
+    assert over.rows() == [(s, float(s), s + last / 2, s + last) for s in range(STEPS)]
+
+
+TAGGERS = 32
+
+
+@pytest.mark.parametrize("each", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_32_processes_tag_one_run(mostly_local: Place, each: int) -> None:
+    place = mostly_local
+    perform(place, "start()")
+    crowd(place, TAGGERS, f"run = begin(); [run.tag(f'{{n}}.{{i}}', i) for i in range({each})]")
+    wanted = {f"{n}.{i}": str(i) for n in range(TAGGERS) for i in range(each)}
     assert place.run().get_tags() == wanted
     history = place.run().history()
-    assert [entry["version"] for entry in history] == list(range(1, 102))
+    assert [entry["version"] for entry in history] == list(range(1, TAGGERS * each + 2))
     set_in_order = [
-        op["tags"] for entry in history for op in entry["ops"] if op["op"] == "set_tags"
+        key
+        for entry in history
+        for op in entry["ops"]
+        if op["op"] == "set_tags"
+        for key in op["tags"]
     ]
-    assert len(set_in_order) == 100
-    for n in range(2):
-        own = [key for tags in set_in_order for key in tags if key.startswith(f"{n}.")]
-        assert own == [f"{n}.{i}" for i in range(50)]
+    assert sorted(set_in_order) == sorted(wanted)
+    for n in range(TAGGERS):
+        own = [key for key in set_in_order if key.startswith(f"{n}.")]
+        assert own == [f"{n}.{i}" for i in range(each)]
 
 
 def test_only_one_of_many_ends_counts(mostly_local: Place) -> None:
