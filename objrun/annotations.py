@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from objrun import clock
 from objrun.conversion import to_items, to_scalar, to_text
-from objrun.errors import CommitUnknownError, StoreError
+from objrun.errors import CommitUnknownError, PropertyConflictError, StoreError
 from objrun.format import keys
 from objrun.format.documents import decode_property, encode_property
 from objrun.format.names import check_key
 from objrun.format.states import Property, RunState, Version
 from objrun.logs import logger
+from objrun.protocol.blind import BlindChain
 from objrun.protocol.chain import follow
-from objrun.protocol.settle import insist, put_once
+from objrun.protocol.settle import insist, put_new, put_once
 from objrun.protocol.updates import (
     AddProperties,
     Describe,
@@ -159,9 +161,13 @@ class RunAnnotations:
         self._record(lambda chain: self._add_properties(chain, wanted))
 
     def _add_properties(self, chain: Chain[RunState], wanted: Mapping[str, str | None]) -> None:
-        state = chain.refresh()
+        is_blind = isinstance(chain, BlindChain)
+        state = chain.state if is_blind else chain.refresh()
         new = {key: v for key, v in wanted.items() if not check_property(state, key, v)}
         if not new:
+            return
+        if is_blind:
+            self._add_blindly(chain, new)
             return
         store = chain.store
         held: dict[str, str | None] = {}
@@ -175,12 +181,30 @@ class RunAnnotations:
         for key in held:
             check_property(state, key, new[key], f" ({added} was added)" if added else "")
 
+    def _add_blindly(self, chain: Chain[RunState], new: Mapping[str, str | None]) -> None:
+        """Add properties until one is there already, whose value may not be read."""
+        free = list(
+            takewhile(lambda key: put_new(chain.store, *self._property(key, new[key])), new)
+        )
+        if free:
+            chain.commit(AddProperties({key: new[key] for key in free}))
+        for key in [key for key in new if key not in free][:1]:
+            message = (
+                f"there may be a property {key!r} of run {chain.state.run_id} already, and these "
+                f"credentials may not read its value; added: {', '.join(free) or 'none'}"
+            )
+            raise PropertyConflictError(message)
+
+    def _property(self, key: str, value: str | None) -> tuple[str, bytes]:
+        """Return the key of a property's object, and its bytes."""
+        run_id = self._chain.state.run_id
+        wanted = Property(run_id=run_id, key=key, value=value, write_id=clock.random_hex(16))
+        return keys.run_property(run_id, key), encode_property(wanted)
+
     def _claim_property(self, store: Any, key: str, value: str | None) -> str | None:
         """Create the one object of a property; return the value that it holds, then or before."""
-        run_id = self._chain.state.run_id
-        place = keys.run_property(run_id, key)
-        wanted = Property(run_id=run_id, key=key, value=value, write_id=clock.random_hex(16))
-        if put_once(store, place, encode_property(wanted)):
+        place, data = self._property(key, value)
+        if put_once(store, place, data):
             return value
         return decode_property(place, insist(lambda: store.get(place))).value
 

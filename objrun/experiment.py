@@ -15,23 +15,14 @@ from objrun.errors import (
     StoreError,
     UserErrorException,
 )
-from objrun.facts import start_properties
 from objrun.format.names import check_experiment, check_key, check_run_id
-from objrun.format.states import ExperimentState, RunState
-from objrun.protocol.chain import (
-    OLD,
-    Chain,
-    create,
-    first_version,
-    is_free,
-    last_version,
-    load_last,
-    place_for,
-)
+from objrun.protocol.blind import begin
+from objrun.protocol.chain import OLD, Chain, create, first_version, last_version, load_last
 from objrun.protocol.endings import renew_after_fork
-from objrun.protocol.experiments import experiment_scheme, unless_damaged
+from objrun.protocol.experiments import experiment_scheme, new_experiment, unless_damaged
 from objrun.protocol.live import run_scheme
-from objrun.protocol.numbers import Numbers
+from objrun.protocol.numbers import claims_on
+from objrun.protocol.tombstones import is_free, place_for
 from objrun.protocol.updates import CREATE, Describe, RemoveTags, SetLifecycle, SetTags
 from objrun.questions import Questions
 from objrun.run import Run
@@ -44,7 +35,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from objrun.format.states import Version
+    from objrun.format.states import ExperimentState, RunState, Version
+    from objrun.protocol.numbers import Claims
     from objrun.query.filters import Filter
     from objrun.run_list import RunList
     from objrun.spool import Spool
@@ -73,7 +65,7 @@ class Experiment(Questions):
         self._tombstone: Version[ExperimentState] | None = None
         self._listed = 0
         self._looked = clock.now()
-        self._numbers: Numbers | None = None
+        self._numbers: Claims | None = None
         self.forked()
         renew_after_fork(self)
 
@@ -125,7 +117,7 @@ class Experiment(Questions):
         version = None
         try:
             version = self.first_version(start)
-            self._create_run(version)
+            self._create_run(version, is_new=start.run_id is None)
         except (StoreError, CommitUnknownError) as error:
             if spool is None or not spool.open(error):
                 raise
@@ -136,16 +128,24 @@ class Experiment(Questions):
         """Return version 1 of a new run, whose number is claimed; it is not stored yet."""
         run_id = clock.new_id() if start.run_id is None else start.run_id
         store = self.workspace.writing()
-        place = 1 if start.run_id is None else place_for(store, run_scheme(self.name, run_id))
+        is_new = start.run_id is None or self.workspace.is_blind
+        place = 1 if is_new else place_for(store, run_scheme(self.name, run_id))
         if not place:
             raise _taken(run_id)
         self._make_sure()
         number = self._claims(store).claim(run_id)
-        return first_version(self._first_state(start, run_id, number), [CREATE], place)
+        return first_version(start.state(self.name, run_id, number), [CREATE], place)
 
-    def _create_run(self, version: Version[RunState]) -> None:
+    def _create_run(self, version: Version[RunState], *, is_new: bool) -> None:
+        """Store version 1 of a run; RunExistsError for an id that is not `is_new` and is taken."""
         run_id = version.state.run_id if version.state else ""
-        if not create(self.workspace.writing(), run_scheme(self.name, run_id), version):
+        store, scheme = self.workspace.writing(), run_scheme(self.name, run_id)
+        if self.workspace.is_blind:
+            # What has a new id already is this run, and the answer that said so was lost.
+            created = begin(store, scheme, version) or is_new
+        else:
+            created = create(store, scheme, version)
+        if not created:
             raise _taken(run_id)
 
     def _start_in(
@@ -155,30 +155,10 @@ class Experiment(Questions):
         version = version or Experiment(spool.workspace, self.name).first_version(start)
         return Run.of_version(self, version, spool)
 
-    def _first_state(self, start: Start, run_id: str, number: int) -> RunState:
-        now = clock.now()
-        parent = start.parent
-        return RunState(
-            run_id=run_id,
-            experiment=self.name,
-            number=number,
-            root_run_id=parent.root_run_id if parent else run_id,
-            parent_run_id=parent.run_id if parent else None,
-            name=start.name or f"run_{run_id}",
-            display_name=start.display_name or start.name or f"{self.name}_{number}",
-            description=start.description,
-            type=start.type,
-            status="Running",
-            created=now,
-            started=now,
-            tags=start.tags,
-            properties={**start_properties(), **start.properties},
-        )
-
-    def _claims(self, store: Store) -> Numbers:
+    def _claims(self, store: Store) -> Claims:
         with self._lock:
             if self._numbers is None:
-                self._numbers = Numbers(store, self.name)
+                self._numbers = claims_on(store, self.name)
             return self._numbers
 
     def _make_sure(self) -> None:
@@ -189,6 +169,9 @@ class Experiment(Questions):
                 # By now it may have been deleted, purged and made anew.
                 self._chain, self._numbers, self._listed = None, None, 0
                 self._looked = clock.now()
+            if self.workspace.is_blind:
+                self._make_blindly(store)
+                return
             self._listed = self._listed or last_version(store, experiment_scheme(self.name))
             # An experiment of one version is as it was made: active.
             if not self._listed or (self._listed > 1 and self.find() is None):
@@ -197,15 +180,24 @@ class Experiment(Questions):
                 message = f"experiment {self.name!r} is deleted: restore it or choose another name"
                 raise UserErrorException(message)
 
+    def _make_blindly(self, store: Store) -> None:
+        """Have a version 1, once a day: whether the experiment is deleted cannot be read."""
+        if not self._listed:
+            begin(
+                store,
+                experiment_scheme(self.name),
+                first_version(new_experiment(self.name), [CREATE]),
+            )
+            self._listed = 1
+
     def _create(self, store: Store) -> None:
         """Make version 1, or one that follows the tombstone of an experiment of this name."""
         scheme = experiment_scheme(self.name)
         if self._tombstone and not is_free(self._tombstone):
             message = f"experiment {self.name!r} is being purged: wait until `objrun gc` has ended"
             raise UserErrorException(message)
-        state = ExperimentState(experiment_id=clock.new_id(), name=self.name, created=clock.now())
         number = self._tombstone.version + 1 if self._tombstone else 1
-        version = first_version(state, [CREATE], number)
+        version = first_version(new_experiment(self.name), [CREATE], number)
         if create(store, scheme, version):
             self._chain = Chain(store, scheme, version)
         self._listed = number

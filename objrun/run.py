@@ -10,8 +10,10 @@ from objrun.format.names import check_run_id
 from objrun.format.states import type_of
 from objrun.life import RunLife
 from objrun.metrics import Address, RunMetrics
-from objrun.protocol.chain import Chain, follow, is_free, load_last
+from objrun.protocol.blind import chain_on
+from objrun.protocol.chain import Chain, follow, load_last
 from objrun.protocol.live import run_scheme
+from objrun.protocol.tombstones import is_free
 from objrun.start import Start, children_tags
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ class Run(RunLife):
         self._spooled = spool is not None
         self._left = None
         if spool is None:
-            self._chain = Chain(experiment.workspace.reading(), scheme, version)
+            self._chain = chain_on(experiment.workspace.store, scheme, version)
         else:
             store = spool.admit(state)
             # Its first version has another number there where it follows a tombstone at home.

@@ -144,7 +144,8 @@ def history(chain: Chain[RunState], store: Store) -> list[dict[str, Any]]:
         names, together(store, lambda key: insist(lambda: store.get(key)), names), strict=True
     ):
         version = scheme.decode(key, data())
-        versions.append(resolve(scheme, versions[-1], version) if versions else version)
+        earlier = {each.write_id for each in versions[version.base or 0 :]}
+        versions.append(resolve(scheme, versions[-1], version, earlier) if versions else version)
     versions += last
     # What is behind a tombstone is another chain.
     first = max((n for n, version in enumerate(versions, 1) if version.purged), default=0)

@@ -18,6 +18,7 @@ from objrun import clock
 from objrun.errors import (
     FormatError,
     ObjrunError,
+    PermissionDeniedError,
     StoreError,
     UnavailableError,
     UserErrorException,
@@ -25,6 +26,7 @@ from objrun.errors import (
 from objrun.logs import logger
 from objrun.protocol import endings
 from objrun.protocol.numbers import claim_again
+from objrun.protocol.opening import open_blind
 
 if TYPE_CHECKING:
     from objrun.format.states import RunState
@@ -203,6 +205,7 @@ class Spool:
 
             self._is_told = True
             command = shlex.join(["objrun", "sync", self.folder, self._home.url])
+            command += " (these credentials may not: it reads)" if self._home.is_blind else ""
             logger().error("what was logged waits on this machine; send it with: %s", command)
 
     def rescue(self) -> None:
@@ -247,6 +250,8 @@ class Spool:
         except (ObjrunError, RuntimeError, OSError) as error:
             # RuntimeError: of a thread whose process ends.
             logger().debug("the spool %s is not copied: %s", self.folder, error)
+            if isinstance(error, PermissionDeniedError):
+                self._leave_it()
             return
         for conflict in {*copied.conflicts} - self._conflicts:
             logger().error("%s (it stays in the spool %s)", conflict, self.folder)
@@ -256,3 +261,13 @@ class Spool:
         if self.away:
             self.away = False
             logger().warning("%s is back, and has all that was logged meanwhile", self._home.url)
+
+    def _leave_it(self) -> None:
+        """Have new runs begin in a store that is back, but may not be read: others must copy."""
+        with suppress(ObjrunError):
+            self._home.writing()
+            if self._home.is_blind and self.away:
+                open_blind(self._home.store)
+                self.away = False
+                told = "is back; what was logged meanwhile waits for somebody who may read it, in"
+                logger().warning("%s %s %s", self._home.url, told, self.folder)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from objrun import clock
 from objrun.conversion import to_text
 from objrun.errors import UserErrorException
+from objrun.facts import start_properties
 from objrun.format.names import check_key
+from objrun.format.states import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from objrun.format.states import RunState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,27 @@ class Start:
     parent: RunState | None = None
     tags: Mapping[str, str | None] = field(default_factory=dict)
     properties: Mapping[str, str | None] = field(default_factory=dict)
+
+    def state(self, experiment: str, run_id: str, number: int) -> RunState:
+        """Return the first state of the run in an experiment; it is Running."""
+        now = clock.now()
+        parent = self.parent
+        return RunState(
+            run_id=run_id,
+            experiment=experiment,
+            number=number,
+            root_run_id=parent.root_run_id if parent else run_id,
+            parent_run_id=parent.run_id if parent else None,
+            name=self.name or f"run_{run_id}",
+            display_name=self.display_name or self.name or f"{experiment}_{number}",
+            description=self.description,
+            type=self.type,
+            status="Running",
+            created=now,
+            started=now,
+            tags=self.tags,
+            properties={**start_properties(), **self.properties},
+        )
 
 
 def children_tags(

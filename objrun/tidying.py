@@ -12,9 +12,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from objrun import clock
-from objrun.errors import ObjrunError, UserErrorException
+from objrun.errors import ObjrunError, PermissionDeniedError, UserErrorException
 from objrun.format import keys
 from objrun.logs import logger
+from objrun.protocol.post import keeps_all, note_refusal
 from objrun.protocol.settle import insist
 
 if TYPE_CHECKING:
@@ -66,9 +67,9 @@ def tidy(store: Store, experiment: str, number: int, patience: float) -> None:
     """Compact and vacuum an experiment if it is time, waiting for it `patience` seconds at most.
 
     `number` is that of the run that has ended: each ONE_IN-th looks. What does not work out is only
-    logged: credentials that may not list or delete are as good as none.
+    logged, and not tried again where the credentials do not allow it.
     """
-    if not patience or number % ONE_IN:
+    if not patience or number % ONE_IN or keeps_all(store):
         return
     done = threading.Event()
 
@@ -76,6 +77,8 @@ def tidy(store: Store, experiment: str, number: int, patience: float) -> None:
         try:
             _tidy(store, experiment)
         except (ObjrunError, RuntimeError, OSError) as error:
+            if isinstance(error, PermissionDeniedError):
+                note_refusal(store)
             # Of a thread whose process ends, too.
             logger().debug("experiment %s was not compacted: %s", experiment, error)
         finally:

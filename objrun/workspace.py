@@ -11,10 +11,12 @@ from objrun.errors import CorruptObjectWarning, FormatError, NotAStoreError, Use
 from objrun.format import keys
 from objrun.format.checking import format_time
 from objrun.format.names import check_run_id, is_experiment
+from objrun.logs import logger
 from objrun.protocol.opening import open_for_reading, open_for_writing
 from objrun.protocol.settle import insist
 from objrun.spool import Spool, spools_of
 from objrun.storage import connect, together
+from objrun.storage.creating import CreateOnly
 from objrun.tidying import patience_of, tidy
 from objrun.upkeep import Upkeep
 
@@ -197,13 +199,25 @@ class Workspace(Upkeep):
     @property
     def has_written(self) -> bool:
         """Whether the store was found fit for writing by this workspace."""
-        return self._written is not None
+        return self._written is not None or self.is_blind
 
     def writing(self) -> Store:
-        """Return the store for writing, made if the place is empty. Two or three requests, once."""
-        if self._written is None:
+        """Return the store for writing, made if the place is empty. Two or three requests, once.
+
+        With credentials that may write and not read it is one in which objects are only created.
+        """
+        if self._written is None and not self.is_blind:
             self._written = open_for_writing(self._store)
+            if self._written is None:
+                self._store = CreateOnly(self._store)
+                told = "may be written and not read with these credentials: runs are logged blindly"
+                logger().warning("%s %s", self.url, told)
         return self._store
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether the credentials were found to allow writing and not reading."""
+        return isinstance(self._store, CreateOnly)
 
     @property
     def experiments(self) -> dict[str, Experiment]:
@@ -279,7 +293,7 @@ class Workspace(Upkeep):
 
     def run_ended(self, experiment: str, number: int) -> None:
         """Compact an experiment where it is time for it, now that run `number` has ended."""
-        if self.spool and self.spool.away:
+        if self.is_blind or (self.spool and self.spool.away):
             return
         tidy(self.writing(), experiment, number, self._tidy)
 
@@ -291,8 +305,13 @@ class Workspace(Upkeep):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as URL and options, and the header if it was read: it never changes."""
-        known = {"_read": self._read or self._written}
+        known = (self._read or self._written, self.is_blind)
         return type(self), (self.url, self.storage_options), known
+
+    def __setstate__(self, known: tuple[Header | None, bool]) -> None:
+        """Know what the workspace knew that was pickled."""
+        self._read, is_blind = known
+        self._store = CreateOnly(self._store) if is_blind else self._store
 
     def __repr__(self) -> str:
         """Look like the call that makes it."""

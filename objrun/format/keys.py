@@ -29,6 +29,9 @@ OFFSET_DIGITS: Final = 12
 BUCKET_SIZE: Final = 1000
 """Run numbers in one folder below `numbers/`: one page of a listing."""
 
+DRAWN: Final = 50_000_000
+"""Run numbers from here on are drawn at random; those below are claimed in order."""
+
 TABLE_KINDS: Final = ("runs", "summary", "metrics", "coverage")
 """Kinds of compacted tables."""
 

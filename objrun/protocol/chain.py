@@ -13,21 +13,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from objrun import clock
-from objrun.errors import CorruptObjectError, FormatError, NotFoundError, Problem, StoreError
+from objrun.errors import CorruptObjectError, NotFoundError, Problem, StoreError
 from objrun.format.keys import parse_version
 from objrun.format.states import Version
 from objrun.protocol.endings import renew_after_fork
 from objrun.protocol.settle import insist, put_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from objrun.storage import Store
 
 S = TypeVar("S")
-
-FREE: Final = "free"
-"""The op of a tombstone of which nothing is left: its name may be used again."""
 
 OLD: Final = timedelta(days=1)
 """Age of a version from which a handle makes sure that what it continues was not purged."""
@@ -61,18 +58,46 @@ def load(store: Store, scheme: Scheme[S], number: int) -> Version[S]:
 
     A tombstone is returned as it is, without a state.
     """
+    version = _read(store, scheme, number)
+    blind: list[Version[S]] = []
+    while version.state is None and not version.purged:
+        blind.append(version)
+        version = _read(store, scheme, version.version - 1)
+    written = {each.version: each.write_id for each in (version, *blind)}
+    for each in reversed(blind):
+        after = range((each.base or 0) + 1, each.version)
+        earlier = {written.get(n) or _write_id(store, scheme, n) for n in after}
+        version = resolve(scheme, version, each, earlier)
+    return version
+
+
+def _write_id(store: Store, scheme: Scheme[Any], number: int) -> str:
+    """Return by what write a version was made, "" where it is gone with a purge."""
+    try:
+        return _read(store, scheme, number).write_id
+    except NotFoundError:
+        return ""
+
+
+def _read(store: Store, scheme: Scheme[S], number: int) -> Version[S]:
+    """Return a version as it is stored; NotFoundError if absent."""
     key = scheme.key(number)
     version = scheme.decode(key, insist(lambda: store.get(key)))
-    if version.state is not None or version.purged:
-        return version
-    if not version.base or version.base >= number:
+    is_blind = version.state is None and not version.purged
+    if is_blind and (not version.base or version.base >= number):
         problem = Problem("$.base", "out_of_range", "a blind version needs an earlier base")
         raise CorruptObjectError(key, [problem])
-    return resolve(scheme, load(store, scheme, number - 1), version)
+    return version
 
 
-def resolve(scheme: Scheme[S], before: Version[S], version: Version[S]) -> Version[S]:
-    """Return `version` with its state, replayed onto the state before it where it is blind."""
+def resolve(
+    scheme: Scheme[S], before: Version[S], version: Version[S], earlier: Collection[str]
+) -> Version[S]:
+    """Return `version` with its state, replayed onto the state before it where it is blind.
+
+    `earlier` are the write ids of the versions between its base and itself. Where its own is among
+    them its writer could not tell that it was done there: then it changes nothing.
+    """
     if version.state is not None or version.purged:
         return version
     if before.purged:
@@ -80,15 +105,10 @@ def resolve(scheme: Scheme[S], before: Version[S], version: Version[S]) -> Versi
         return replace(version, purged=before.purged, experiment=before.experiment)
     if before.state is None:
         return version
+    if version.write_id in earlier:
+        return replace(version, state=before.state, ops=())
     state = scheme.replay(scheme.key(version.version), before.state, version.ops)
-    return Version(
-        version=version.version,
-        write_id=version.write_id,
-        written=version.written,
-        ops=version.ops,
-        state=state,
-        base=version.base,
-    )
+    return replace(version, state=state)
 
 
 def last_version(store: Store, scheme: Scheme[S]) -> int:
@@ -129,51 +149,9 @@ def first_version(
     )
 
 
-def tombstone(number: int, experiment: str, op: str) -> Version[Any]:
-    """Return the version that ends a chain, not yet stored; `op` says how far the purge has come.
-
-    >>> tombstone(3, "mnist", "purge").ops
-    ({'op': 'purge'},)
-    """
-    now = clock.now()
-    return Version(
-        version=number,
-        write_id=clock.random_hex(16),
-        written=now,
-        ops=({"op": op},),
-        state=None,
-        purged=now,
-        experiment=experiment,
-    )
-
-
-def is_free(tombstone: Version[Any]) -> bool:
-    """Return whether nothing is left of what a tombstone stands for: a chain may go on behind it.
-
-    >>> is_free(tombstone(3, "mnist", FREE)), is_free(tombstone(3, "mnist", "purge"))
-    (True, False)
-    """
-    return any(op.get("op") == FREE for op in tombstone.ops)
-
-
-def place_for(store: Store, scheme: Scheme[Any]) -> int:
-    """Return the version that a new chain begins with, 0 where there is a chain: one LIST.
-
-    It is 1, or follows a tombstone that says that the name is free, which costs a GET.
-    """
-    number = last_version(store, scheme)
-    if not number:
-        return 1
-    try:
-        head = load(store, scheme, number)
-    except (FormatError, NotFoundError):
-        return 0
-    return number + 1 if head.purged and is_free(head) else 0
-
-
 def create(store: Store, scheme: Scheme[S], version: Version[S]) -> bool:
     """Store a version and return whether this call did; False if there is another one."""
-    _announce(store, scheme, version.version)
+    announce(store, scheme, version.version)
     return put_once(store, scheme.key(version.version), scheme.encode(version))
 
 
@@ -205,12 +183,13 @@ def append(store: Store, scheme: Scheme[S], version: Version[S]) -> tuple[Versio
         state = scheme.replay(scheme.key(number), last.state, version.ops)
         again = replace(version, version=number, base=None, state=state)
         data = scheme.encode(again)
-        _announce(store, scheme, number)
+        announce(store, scheme, number)
         if put_once(store, scheme.key(number), data):
             return again, data
 
 
-def _announce(store: Store, scheme: Scheme[S], number: int) -> None:
+def announce(store: Store, scheme: Scheme[S], number: int) -> None:
+    """Put the marker that goes before a version, where the chain has markers."""
     if scheme.marker is not None:
         key = scheme.marker(number)
         insist(lambda: store.put(key, b""))
@@ -324,7 +303,7 @@ class Chain(Generic[S]):
             ops=ops,
             state=state,
         )
-        _announce(self.store, self.scheme, version.version)
+        announce(self.store, self.scheme, version.version)
         self._open = (version, self.scheme.encode(version))
         try:
             return self._settle()

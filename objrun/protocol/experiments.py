@@ -5,16 +5,17 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, TypeVar
 
+from objrun import clock
 from objrun.errors import CorruptObjectWarning, ExperimentNotFoundError, FormatError
 from objrun.format import keys
 from objrun.format.documents import decode_experiment, encode_experiment
+from objrun.format.states import ExperimentState
 from objrun.protocol.chain import Scheme, load_last
 from objrun.protocol.updates import replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from objrun.format.states import ExperimentState
     from objrun.storage import Store
 
 T = TypeVar("T")
@@ -30,6 +31,11 @@ def experiment_scheme(name: str) -> Scheme[ExperimentState]:
         replay=replay,
         purged=lambda: ExperimentNotFoundError(f"experiment {name!r} was deleted and purged"),
     )
+
+
+def new_experiment(name: str) -> ExperimentState:
+    """Return the state that an experiment begins with."""
+    return ExperimentState(experiment_id=clock.new_id(), name=name, created=clock.now())
 
 
 def full_name(store: Store, piece: str) -> str | None:

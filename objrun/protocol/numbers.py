@@ -12,19 +12,32 @@ from objrun.format import keys
 from objrun.format.documents import encode_number
 from objrun.format.states import NumberClaim
 from objrun.protocol.endings import renew_after_fork
-from objrun.protocol.settle import insist, put_once
+from objrun.protocol.settle import insist, put_new, put_once
+from objrun.storage.creating import CreateOnly
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from objrun.storage import Store
+
+    class Claims(Protocol):
+        """What claims the run numbers of one experiment."""
+
+        def claim(self, run_id: str) -> int:
+            """Return a number that from now on belongs to `run_id` alone."""
 
 
 def last_number(store: Store, experiment: str) -> int:
-    """Return the largest claimed number, 0 if none: one LIST below 1000 runs, three above."""
+    """Return the largest number claimed in order, 0 if none.
+
+    One LIST below 1000 runs, three above.
+    """
     largest = _largest(store, experiment, 0)
     if largest < keys.BUCKET_SIZE - 1:
         return largest
     folders = insist(lambda: store.folders(keys.numbers(experiment)))
-    last = max(int(name) for name in folders if name.isdecimal())
+    buckets = (int(name) for name in folders if name.isdecimal())
+    last = max(bucket for bucket in buckets if bucket < keys.DRAWN // keys.BUCKET_SIZE)
     return max(largest, _largest(store, experiment, last))
 
 
@@ -38,6 +51,32 @@ def claim_again(store: Store, experiment: str, number: int, run_id: str) -> None
     claim = NumberClaim(number=number, run_id=run_id, write_id=clock.random_hex(16))
     with suppress(AlreadyExistsError):
         store.put_if_absent(keys.number(experiment, number), encode_number(claim))
+
+
+def claims_on(store: Store, experiment: str) -> Claims:
+    """Return what claims numbers as it can be done in this store."""
+    kind = DrawnNumbers if isinstance(store, CreateOnly) else Numbers
+    return kind(store, experiment)
+
+
+class DrawnNumbers:
+    """Claims run numbers for those who may not list: drawn at random from `keys.DRAWN` on."""
+
+    def __init__(self, store: Store, experiment: str) -> None:
+        """Claim below `experiment`."""
+        self._store = store
+        self._experiment = experiment
+
+    def claim(self, run_id: str) -> int:
+        """Return a number that from now on belongs to `run_id` alone.
+
+        One that is taken, perhaps by an own try, stays a gap.
+        """
+        while True:
+            number = keys.DRAWN + clock.below(keys.DRAWN)
+            claim = NumberClaim(number=number, run_id=run_id, write_id=clock.random_hex(16))
+            if put_new(self._store, keys.number(self._experiment, number), encode_number(claim)):
+                return number
 
 
 class Numbers:

@@ -5,11 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from objrun import clock
-from objrun.errors import NotAStoreError, NotFoundError, UnsupportedFormatError
+from objrun.errors import (
+    NotAStoreError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnsafeStoreError,
+    UnsupportedFormatError,
+)
 from objrun.format import keys
 from objrun.format.documents import decode_header, encode_header
 from objrun.format.states import FORMAT, Header
-from objrun.protocol.settle import insist, put_once
+from objrun.protocol.settle import insist, put_new, put_once
 from objrun.storage import prove
 
 if TYPE_CHECKING:
@@ -29,14 +35,19 @@ def open_for_reading(store: Store) -> Header:
     return decode_header(keys.HEADER, data)
 
 
-def open_for_writing(store: Store, first: bytes | None = None) -> Header:
+def open_for_writing(store: Store, first: bytes | None = None) -> Header | None:
     """Return the header of a store, made here and now (of the bytes `first`) if the place is empty.
+
+    None where the header may not be read: then objects can be created, see `open_blind`.
 
     Raises NotAStoreError where other files stand there, UnsafeStoreError where the second of two
     creates is not refused, UnsupportedFormatError where a newer objrun must write.
     """
     try:
         header = open_for_reading(store)
+    except PermissionDeniedError:
+        open_blind(store)
+        return None
     except NotAStoreError:
         check_empty(store)
         insist(lambda: prove(store))
@@ -47,6 +58,19 @@ def open_for_writing(store: Store, first: bytes | None = None) -> Header:
         message = f"{store.url} must be written by an objrun of format {header.min_writer}: upgrade"
         raise UnsupportedFormatError(message)
     return header
+
+
+def open_blind(store: Store) -> None:
+    """Have a header there, and proof that a second create is refused, without reading anything.
+
+    Raises UnsafeStoreError where it is not refused, PermissionDeniedError for who may not create.
+    """
+    # The first of two creates a header where there is none.
+    for _ in range(2):
+        if not put_new(store, keys.HEADER, new_header()):
+            return
+    message = f"{store.url} lets the second of two creates win, so writers would overwrite another"
+    raise UnsafeStoreError(message)
 
 
 def new_header() -> bytes:

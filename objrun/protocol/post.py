@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakSet
 
 from objrun import clock
-from objrun.errors import ObjrunError, StoreError, UnavailableError
+from objrun.errors import ObjrunError, PermissionDeniedError, StoreError, UnavailableError
 from objrun.logs import logger
 from objrun.protocol.limits import ESCAPE
 
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
         """A store that a writer puts to and deletes from."""
 
     Refuge = Callable[[ObjrunError], Target | None]
+
+
+_keeping: WeakSet[object] = WeakSet()
+
+
+def keeps_all(store: object) -> bool:
+    """Return whether this process may not delete in a store, as far as is known."""
+    return store in _keeping
+
+
+def note_refusal(store: object) -> None:
+    """Note that a store has refused to delete, so that it need not be asked again."""
+    _keeping.add(store)
 
 
 class Post:
@@ -50,9 +64,14 @@ class Post:
 
     def forget(self, key: str) -> None:
         """Delete a superseded segment; readers ignore it anyway, so an error is only noted."""
+        store = self._target()
+        if keeps_all(store):
+            return
         try:
-            self._target().delete([key])
+            store.delete([key])
         except StoreError as error:
+            if isinstance(error, PermissionDeniedError):
+                note_refusal(store)
             logger().debug("%s stays: %s", key, error.message)
 
     def changes_after(self, error: ObjrunError) -> bool:

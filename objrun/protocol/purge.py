@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from objrun.errors import NotFoundError
 from objrun.format import keys
 from objrun.format.documents import encode_run
-from objrun.protocol.chain import create, load, tombstone
+from objrun.protocol.chain import create, load
 from objrun.protocol.live import run_scheme
 from objrun.protocol.settle import insist
+from objrun.protocol.tombstones import tombstone
 from objrun.storage import together
 
 if TYPE_CHECKING:

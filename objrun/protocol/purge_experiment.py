@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from objrun.format import keys
 from objrun.format.checkpoints import encode_checkpoint
 from objrun.format.documents import encode_experiment
-from objrun.protocol.chain import FREE, create, is_free, load_last, tombstone
+from objrun.protocol.chain import create, load_last
 from objrun.protocol.checkpointing import latest_checkpoint, next_checkpoint
 from objrun.protocol.experiments import experiment_scheme
 from objrun.protocol.live import last_markers
 from objrun.protocol.purge import PURGE, Freed, purge_runs, versions_among
 from objrun.protocol.settle import insist
+from objrun.protocol.tombstones import FREE, is_free, tombstone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,10 +119,12 @@ def _rest(
 
 
 def _last_numbers(objects: Sequence[ObjectInfo], experiment: str) -> set[str]:
-    """Return the claims that stay: by them the next number is found."""
+    """Return the claims that stay: by them the next number is found, or none drawn twice."""
     claims = [i.key for i in objects if i.key.startswith(keys.numbers(experiment))]
+    drawn = {key for key in claims if (keys.parse_version(key) or 0) >= keys.DRAWN}
+    in_order = [key for key in claims if key not in drawn]
     full = keys.number(experiment, keys.BUCKET_SIZE - 1)
-    return {*claims[-1:], *({full} & {*claims})}
+    return {*drawn, *in_order[-1:], *({full} & {*in_order})}
 
 
 def _named(latest: Checkpoint) -> set[str]:

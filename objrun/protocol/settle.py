@@ -62,6 +62,25 @@ def put_once(store: Exclusive, key: str, data: bytes, *, patience: float | None 
     The same bytes go to the same name until it is known. Raises CommitUnknownError where that is
     still open after `patience` (default: PATIENCE) seconds: the object may or may not be there.
     """
+    while not put_new(store, key, data, patience=patience):
+        with suppress(NotFoundError):
+            return _stored(store, key, patience) == data
+        # It was removed between the two requests, so the name is free again.
+    return True
+
+
+def put_new(store: PutIfAbsent, key: str, data: bytes, *, patience: float | None = None) -> bool:
+    """Create `key` and return True; False where an object is there: another's, or one's own.
+
+    Clients send a request again when its answer was lost, so only the bytes can tell whose it is.
+    The same bytes go to the same name until it is known that there is one. Raises
+    CommitUnknownError where that is still open after `patience` (default: PATIENCE) seconds.
+
+    >>> from objrun.storage import MemoryStore
+    >>> store = MemoryStore("new")
+    >>> put_new(store, "a", b"1"), put_new(store, "a", b"1")
+    (True, False)
+    """
     deadline = clock.monotonic() + (PATIENCE if patience is None else patience)
     attempt = 0
     sent = False
@@ -69,10 +88,7 @@ def put_once(store: Exclusive, key: str, data: bytes, *, patience: float | None 
         try:
             store.put_if_absent(key, data)
         except AlreadyExistsError:
-            with suppress(NotFoundError):
-                return _stored(store, key, patience) == data
-            # It was removed between the two requests, so the name is free again.
-            continue
+            return False
         except UnavailableError as error:
             sent = True
             pause = clock.backoff(attempt)

@@ -17,9 +17,10 @@ from objrun import clock
 from objrun.errors import CorruptObjectError, FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.checkpoints import decode_checkpoint
-from objrun.protocol.chain import FREE, is_free, load, load_last, tombstone
+from objrun.protocol.chain import load, load_last
 from objrun.protocol.live import Marked, read_changed, run_scheme
 from objrun.protocol.settle import insist, put_once
+from objrun.protocol.tombstones import FREE, is_free, tombstone
 from objrun.tables.intact import newly_covering, wrong_bytes, wrong_sizes
 from objrun.tables.reading import Rows, TableReader, read_frame
 

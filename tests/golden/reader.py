@@ -124,7 +124,7 @@ def _read_runs(folder: _Folder, name: str) -> None:
 
 
 def _state(objects: Mapping[str, bytes], run: str, version: int) -> dict[str, Any] | None:
-    """7.3: the state of a version; a blind one is replayed onto the one before."""
+    """7.3: the state of a version; a blind one is replayed onto the one before, each write once."""
     key = f"runs/{run}/state/{version:08d}.json"
     if decode_run(key, objects[key]).purged:
         return None
@@ -135,6 +135,10 @@ def _state(objects: Mapping[str, bytes], run: str, version: int) -> dict[str, An
     state = _state(objects, run, version - 1)
     if state is None:
         return None
+    between = range(document["base"] + 1, version)
+    others = (f"runs/{run}/state/{number:08d}.json" for number in between)
+    if document["write_id"] in {json.loads(objects[other])["write_id"] for other in others}:
+        return state
     for position, op in enumerate(document["ops"]):
         if op["op"] not in _APPLY:
             problem = Problem(f"$.ops[{position}]", "unknown_op", "")

@@ -12,13 +12,14 @@ from objrun import Experiment, Run, Workspace, clock
 from objrun.copying import choose, copy_workspace
 from objrun.errors import NotAStoreError, StoreError, UnavailableError, UserErrorException
 from objrun.format import keys
-from objrun.protocol.chain import load, tombstone
+from objrun.protocol.chain import load
 from objrun.protocol.copy.carry import Carrier
 from objrun.protocol.copy.copying import copy_experiments
 from objrun.protocol.copy.listing import FEW
 from objrun.protocol.copy.pair import Pair
 from objrun.protocol.experiments import experiment_scheme
 from objrun.protocol.live import run_scheme
+from objrun.protocol.tombstones import tombstone
 from objrun.storage import CountingStore, FaultyStore, Store, connect
 from objrun.tables import copying as tables
 from objrun.tables.vacuum import no_change

@@ -11,8 +11,9 @@ import pytest
 from objrun.errors import RunNotFoundError
 from objrun.format.documents import decode_run, encode_run
 from objrun.format.states import RunState, Version
-from objrun.protocol.chain import Chain, create, first_version, last_version, load_last, tombstone
+from objrun.protocol.chain import Chain, create, first_version, last_version, load_last
 from objrun.protocol.live import run_scheme
+from objrun.protocol.tombstones import tombstone
 from objrun.protocol.updates import CREATE, SetTags
 from objrun.storage.wrappers import CountingStore
 from tests.protocol.last_runs import read_runs

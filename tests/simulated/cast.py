@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from objrun import Workspace, clock
 from objrun.errors import CommitUnknownError, FlushTimeoutError, RunNotFoundError
 from objrun.format import keys
-from objrun.format.states import RunState, Version
+from objrun.format.states import RunState
+from objrun.protocol.blind import begin, chain_on
 from objrun.protocol.chain import Chain, create, first_version, load_last
 from objrun.protocol.checkpointing import (
     commit_checkpoint,
@@ -24,11 +25,12 @@ from objrun.protocol.checkpointing import (
     next_checkpoint,
 )
 from objrun.protocol.live import read_changed, run_scheme
-from objrun.protocol.numbers import Numbers
+from objrun.protocol.numbers import Numbers, claims_on
 from objrun.protocol.settle import insist
-from objrun.protocol.updates import CREATE, SetLifecycle, SetTags
+from objrun.protocol.updates import CREATE, RemoveTags, SetLifecycle, SetTags
 from objrun.protocol.writer import Writer
 from objrun.query.metrics import refuse
+from objrun.storage.creating import CreateOnly
 from objrun.tables.chunks import full_frame
 from objrun.tables.compaction import compact
 from objrun.tables.points import read_points, read_tail
@@ -76,6 +78,7 @@ class Cast:
         self.logged: Counter[tuple[str, int]] = Counter()
         self.durable: Counter[tuple[str, int]] = Counter()
         self.numbers: list[int] = []
+        self.taken: list[str] = []
         if before is not None:
             self.promises.follow(before.promises)
             self.logged.update(before.logged)
@@ -90,14 +93,17 @@ class Cast:
 
     def start_run(self, run: str, root: str | None = None, number: int = 1) -> bool:
         """Commit version 1 of a run."""
-        state = RunState(
-            run_id=run, experiment=NAME, number=number, root_run_id=root or run,
-            parent_run_id=root, created=WHEN, status="Running",
-        )  # fmt: skip
+        state = self._first(run, number, root)
         done = create(self.store, run_scheme(NAME, run), first_version(state, [CREATE]))
         if done:
             self._told(lambda: self.promises.acknowledge_version(run, 1))
         return done
+
+    def _first(self, run: str, number: int, root: str | None = None) -> RunState:
+        return RunState(
+            run_id=run, experiment=NAME, number=number, root_run_id=root or run,
+            parent_run_id=root, created=WHEN, status="Running",
+        )  # fmt: skip
 
     def chain(self, run: str, number: int = 0) -> Chain[RunState]:
         """A handle that knows the last version, or an earlier one."""
@@ -124,20 +130,31 @@ class Cast:
             self._ends(run, token, chain.head.version)
 
     def blind(self, run: str, *tokens: str) -> None:
-        """Add tokens as a worker who may not read: versions of operations alone. SPEC 8.3."""
-        scheme = run_scheme(NAME, run)
-        number = 1
+        """Add tokens as a worker who may only create, and knows version 1."""
+        chain = self.blind_chain(run)
         for token in tokens:
             self._begins(run, token)
-            done = False
-            while not done:
-                number += 1
-                version: Version[RunState] = Version(
-                    version=number, write_id=f"{self.world.trace} {token}", written=WHEN,
-                    ops=(SetTags({token: "1"}).op(),), state=None, base=1,
-                )  # fmt: skip
-                done = create(self.store, scheme, version)
-            self._ends(run, token, number)
+            chain.commit(SetTags({token: "1"}))
+            self._ends(run, token, chain.head.version)
+
+    def blind_chain(self, run: str) -> Chain[RunState]:
+        """A handle of a worker who may only create, as it was when the run began."""
+        head = self.chain(run, 1).head
+        return chain_on(CreateOnly(self.store), run_scheme(NAME, run), head)
+
+    def take_back(self, run: str, token: str) -> None:
+        """Remove a token when it is seen; `check_taken_back` expects it gone then."""
+        chain = self.chain(run)
+        for _ in range(3):
+            if token in chain.refresh().tags:
+                chain.commit(RemoveTags((token,)))
+                self._told(lambda: self.taken.append(token), f"{token} is taken back")
+
+    def check_taken_back(self, run: str) -> None:
+        """What was done once is not done again behind what undid it."""
+        left = self.chain(run).state.tags
+        for token in self.registers[run].ended:
+            assert (token in left) != (token in self.taken), f"{token}: {left}, {self.taken}"
 
     def _begins(self, run: str, token: str) -> None:
         began = self.registers[run].began
@@ -156,7 +173,16 @@ class Cast:
     def create_run(self, run: str, experiment: str = NAME) -> None:
         """Claim a number and start a run, as one who must get what it is told."""
         number = Numbers(self.store, experiment).claim(run)
+        assert number < keys.DRAWN, f"{run} was given the number {number}"
         assert self.start_run(run, number=number), f"{run} is nobody else's"
+        self._told(lambda: self.numbers.append(number), f"{run} is number {number}")
+
+    def create_blindly(self, run: str) -> None:
+        """Start a run as one who may only create."""
+        store = CreateOnly(self.store)
+        number = claims_on(store, NAME).claim(run)
+        begin(store, run_scheme(NAME, run), first_version(self._first(run, number), [CREATE]))
+        self._told(lambda: self.promises.acknowledge_version(run, 1))
         self._told(lambda: self.numbers.append(number), f"{run} is number {number}")
 
     def check_numbers(self) -> None:

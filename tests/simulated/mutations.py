@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from objrun import trash
 from objrun.errors import AlreadyExistsError, NotFoundError, UnavailableError
 from objrun.format import keys
-from objrun.protocol import chain, checkpointing, cover, live, numbers, purge, settle, writer
+from objrun.protocol import blind, chain, checkpointing, cover, live, numbers, purge, settle, writer
 from objrun.protocol.updates import SetTags
 from objrun.storage.wrappers import Around
 from objrun.tables import compaction, folding, points, runs, vacuum
@@ -65,7 +65,7 @@ def _of(module: Any, name: str) -> Any:
 
 @breaks("a marker is put before its version", "two-writers")
 def marker_after_version(patch: pytest.MonkeyPatch) -> None:
-    announce, put_once = chain._announce, _of(chain, "put_once")
+    announce, put_once = chain.announce, _of(chain, "put_once")
     waiting: dict[Any, Any] = {}
 
     def later(store: Any, scheme: Any, number: int) -> None:
@@ -77,7 +77,7 @@ def marker_after_version(patch: pytest.MonkeyPatch) -> None:
             announce(*waiting.pop(key))
         return done
 
-    patch.setattr(chain, "_announce", later)
+    patch.setattr(chain, "announce", later)
     patch.setattr(chain, "put_once", put)
 
 
@@ -163,11 +163,60 @@ def unknown_fields_are_dropped(patch: pytest.MonkeyPatch) -> None:
 def blind_version_is_skipped(patch: pytest.MonkeyPatch) -> None:
     resolve = chain.resolve
 
-    def ignore(scheme: Any, before: Any, version: Any) -> Any:
-        done = resolve(scheme, before, version)
+    def ignore(scheme: Any, before: Any, version: Any, earlier: Any) -> Any:
+        done = resolve(scheme, before, version, earlier)
         return done if version.state is not None else replace(done, state=before.state)
 
     patch.setattr(chain, "resolve", ignore)
+
+
+@breaks("a blind version of a write that was done before changes nothing", "blind")
+def write_counts_twice(patch: pytest.MonkeyPatch) -> None:
+    resolve = chain.resolve
+
+    def again(scheme: Any, before: Any, version: Any, _earlier: Any) -> Any:
+        return resolve(scheme, before, version, ())
+
+    patch.setattr(chain, "resolve", again)
+
+
+@breaks("a blind commit is the same write under the next name", "blind")
+def next_name_is_another_write(patch: pytest.MonkeyPatch) -> None:
+    def following(self: Any, version: Any) -> Any:
+        after, _ = take_next(self, replace(version, write_id=f"{version.write_id}+"))
+        return after, self.scheme.encode(after)
+
+    take_next = blind.BlindChain._next
+    patch.setattr(blind.BlindChain, "_next", following)
+
+
+@breaks("who may not read and finds a name taken does not know the state", "many-writers")
+def blind_state_is_told(patch: pytest.MonkeyPatch) -> None:
+    def following(self: Any, version: Any) -> Any:
+        after = replace(version, version=version.version + 1)
+        return after, self.scheme.encode(after)
+
+    patch.setattr(blind.BlindChain, "_next", following)
+
+
+@breaks("who may not read tries no other name while an outcome is open", "blind")
+def blind_goes_on(patch: pytest.MonkeyPatch) -> None:
+    def put_new(store: Any, key: str, data: bytes) -> bool:
+        with suppress(UnavailableError, AlreadyExistsError):
+            store.put_if_absent(key, data)
+            return True
+        return False
+
+    patch.setattr(blind, "put_new", put_new)
+
+
+@breaks("numbers that were drawn are not the last", "blind-creator")
+def drawn_number_is_last(patch: pytest.MonkeyPatch) -> None:
+    def last_number(store: Any, experiment: str) -> int:
+        listed = store.list(keys.numbers(experiment))
+        return max((keys.parse_version(info.key) or 0 for info in listed), default=0)
+
+    patch.setattr(numbers, "last_number", last_number)
 
 
 @breaks("a run number is created, never overwritten", "creators")

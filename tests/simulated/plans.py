@@ -43,6 +43,8 @@ PLANS = {
     "two-writers": Plan(partial(explore, switches=2), explore),
     "writer-and-readers": Plan(partial(calm, switches=2), explore),
     "many-writers": Plan(seeds(50), seeds(2000)),
+    "blind": Plan(partial(explore, switches=2), partial(explore, switches=3)),
+    "blind-creator": Plan(partial(explore, switches=1), partial(explore, switches=2)),
     "creators": Plan(partial(explore, switches=1), partial(explore, switches=3)),
     "many-creators": Plan(seeds(40), seeds(2000)),
     "one-logger": Plan(partial(explore, switches=1), partial(explore, switches=3)),

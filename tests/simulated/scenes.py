@@ -87,6 +87,27 @@ def many_writers(world: World) -> Callable[[], None]:
     return cast.check_chains
 
 
+def blind(world: World) -> Callable[[], None]:
+    """One who may only create sets a tag, and another removes it."""
+    cast = Cast(world, one_run().cast)
+    world.spawn("blind", partial(cast.blind, "r", "x"))
+    world.spawn("o", partial(cast.take_back, "r", "x"))
+    return partial(cast.check_taken_back, "r")
+
+
+def blind_creator(world: World) -> Callable[[], None]:
+    """One who may only create starts a run amid those of another: here a bucket has three."""
+    cast = Cast(world)
+
+    def several() -> None:
+        for name in "abc":
+            cast.create_run(name)
+
+    world.spawn("blind", partial(cast.create_blindly, "x"))
+    world.spawn("o", several)
+    return cast.check_numbers
+
+
 def creators(world: World) -> Callable[[], None]:
     cast = Cast(world)
     for name in "ab":
@@ -358,6 +379,8 @@ SCENES = {
         Scene("two-writers", two_writers, Limits(faults=1), ONE),
         Scene("writer-and-readers", writer_and_readers, start=ONE),
         Scene("many-writers", many_writers, Limits(faults=4, kills=1), ONE),
+        Scene("blind", blind, Limits(faults=1), ONE),
+        Scene("blind-creator", blind_creator, Limits(faults=1)),
         Scene("creators", creators, Limits(faults=1)),
         Scene("many-creators", many_creators, Limits(faults=4, kills=1)),
         Scene("one-logger", one_logger, Limits(faults=2), ONE),

@@ -11,16 +11,10 @@ from objrun import Experiment, Workspace, clock
 from objrun.errors import RunExistsError, RunNotFoundError
 from objrun.format import keys
 from objrun.format.states import RunState
-from objrun.protocol.chain import (
-    create,
-    first_version,
-    is_free,
-    last_version,
-    load,
-    tombstone,
-)
+from objrun.protocol.chain import create, first_version, last_version, load
 from objrun.protocol.checkpointing import commit_checkpoint, latest_checkpoint
 from objrun.protocol.live import run_scheme
+from objrun.protocol.tombstones import is_free, tombstone
 from objrun.storage.wrappers import CountingStore
 from objrun.tables.compaction import compact
 from objrun.tables.vacuum import DEAD, vacuum

@@ -172,13 +172,14 @@ class Case:
 
         Returns the last state.
         """
-        running: dict[str, Any] = {"status": "Running", "started": at(number)}
+        began = at(number % keys.DRAWN)
+        running: dict[str, Any] = {"status": "Running", "started": began}
         state = RunState(
             run_id=run_id,
             experiment=experiment,
             number=number,
             root_run_id=run_id,
-            created=at(number),
+            created=began,
         )
         state = replace(state, **running | first)
         key = keys.number(experiment, number)
@@ -191,14 +192,22 @@ class Case:
         return state
 
     def run_version(
-        self, number: int, state: RunState, *ops: Mapping[str, Any], blind_base: int | None = None
+        self,
+        number: int,
+        state: RunState,
+        *ops: Mapping[str, Any],
+        blind_base: int | None = None,
+        write: int | None = None,
     ) -> None:
-        """Put one version and its marker; where `blind_base` is given, without the state."""
+        """Put one version and its marker; where `blind_base` is given, without the state.
+
+        `write`: the number of the version that it tells again.
+        """
         key = keys.run_state(state.run_id, number)
         version = Version(
             version=number,
-            write_id=write_id(key),
-            written=at(state.number + number),
+            write_id=write_id(keys.run_state(state.run_id, write or number)),
+            written=at(state.number % keys.DRAWN + number),
             ops=ops,
             state=None if blind_base else state,
             base=blind_base,

@@ -422,8 +422,34 @@ def not_a_store() -> Case:
     return case
 
 
+def blind_twice() -> Case:
+    case = Case("blind_twice", "drawn numbers, writes told twice", ("7", "8.3", "9.1"))
+    case.header()
+    case.experiment()
+    mine = {"op": "set_tags", "tags": {"x": "1"}}
+    other = {"op": "remove_tags", "keys": ["x"]}
+    state = case.run("r1", number=keys.DRAWN + 7)
+    tagged = replace(state, tags={"x": "1"})
+    case.run_version(2, tagged, mine)
+    case.run_version(3, state, other)
+    # The answer of version 2 was lost, so its writer has gone on to the next free name.
+    case.run_version(4, state, mine, blind_base=1, write=2)
+    # Of another version of a writer's the same would be a change.
+    case.run_version(5, tagged, mine, blind_base=4)
+    state = case.run("r2", number=1)
+    case.run_version(2, replace(state, tags={"y": "1"}), {"op": "set_tags", "tags": {"y": "1"}})
+    tagged = replace(state, tags={"x": "1", "y": "1"})
+    case.run_version(3, tagged, mine, blind_base=1)
+    untagged = replace(state, tags={"y": "1"})
+    case.run_version(4, untagged, other, blind_base=3)
+    case.run_version(5, untagged, mine, blind_base=1, write=3)
+    # What was written up to the base is not looked at.
+    case.run_version(6, tagged, mine, blind_base=5, write=3)
+    return case
+
+
 _CASES: Final = (
     empty, one_run, exact_types, kinds, steps, writers, segments, versions, markers, blind,
-    children, names, unknown_fields, experiments, damaged, purged, compacted,
+    blind_twice, children, names, unknown_fields, experiments, damaged, purged, compacted,
     compacted_writers, newer_checkpoint, newer_reader, newer_feature, newer_format, not_a_store,
 )  # fmt: skip

@@ -51,6 +51,8 @@ class Claims:
 
     def _borders(self, number: int) -> list[Claim]:
         lacking: list[Claim] = []
+        if number >= keys.DRAWN:
+            return lacking
         for bucket in range(1, number // keys.BUCKET_SIZE + 1):
             last = bucket * keys.BUCKET_SIZE - 1
             key = keys.number(self._experiment, last)

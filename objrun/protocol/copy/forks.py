@@ -45,12 +45,14 @@ def lacking(
         later = (number for number in sorted(numbers) if number > known)
         return {number: _decode(store, scheme, number) for number in later}
 
-    there = {version.write_id for version in after(pair.target, theirs).values()}
-    return [
-        number
-        for number, version in after(pair.source, ours).items()
-        if version.write_id not in there and not version.purged
-    ]
+    told = {version.write_id for version in after(pair.target, theirs).values()}
+    missing: list[int] = []
+    for number, version in after(pair.source, ours).items():
+        if version.write_id not in told and not version.purged:
+            missing.append(number)
+            # Of the versions of one write, as those have who may not read, the first counts.
+            told.add(version.write_id)
+    return missing
 
 
 def is_within(

@@ -52,14 +52,17 @@ def look_at_chain(
     before: Version[S] | None = None
     known: Version[S] | None = None
     grave = 0
+    written: dict[int, str] = {}
     for number in listed:
         key = scheme.key(number)
         data = insist(partial(store.get, key))
         follows = before is not None and before.version == number - 1
         try:
             version = scheme.decode(key, data)
+            written[number] = version.write_id
             if before is not None and follows and not version.purged:
-                version = resolve(scheme, before, version)
+                earlier = {written.get(n, "") for n in range((version.base or 0) + 1, number)}
+                version = resolve(scheme, before, version, earlier)
         except FormatError as error:
             findings.append(unreadable(key, error))
             before = None

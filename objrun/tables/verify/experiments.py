@@ -11,10 +11,11 @@ from objrun.errors import FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.documents import decode_number, encode_number
 from objrun.format.states import ExperimentState, NumberClaim
-from objrun.protocol.chain import create, first_version, is_free, load_last
+from objrun.protocol.chain import create, first_version, load_last
 from objrun.protocol.experiments import experiment_scheme
 from objrun.protocol.live import RESTARTS
 from objrun.protocol.settle import insist, put_once
+from objrun.protocol.tombstones import is_free
 from objrun.storage import together
 from objrun.tables.verify.chains import FILLED, hole, look_at_chain, refill
 from objrun.tables.verify.findings import Finding, Mend, unreadable
@@ -168,7 +169,8 @@ def look_at_numbers(
             yield Finding("unclaimed", key, told, "the number is claimed for the run", mend)
     yield from unread.values()
     border = keys.BUCKET_SIZE - 1
-    if max(claims, default=0) > border and border not in claims:
+    in_order = (number for number in claims if number < keys.DRAWN)
+    if max(in_order, default=0) > border and border not in claims:
         # Without it the next number is looked for below it (SPEC 9.1).
         mend = Mend(claim, (experiment, border, clock.new_id(), False))
         told = "numbers after it are claimed, which are not found without it"

@@ -12,9 +12,10 @@ from objrun.format import keys
 from objrun.format.documents import decode_property, encode_property
 from objrun.format.names import is_run_id
 from objrun.format.states import Property
-from objrun.protocol.chain import Chain, is_free, load_last
+from objrun.protocol.chain import Chain, load_last
 from objrun.protocol.live import RESTARTS, run_scheme
 from objrun.protocol.settle import insist
+from objrun.protocol.tombstones import is_free
 from objrun.protocol.updates import AddProperties
 from objrun.storage import together
 from objrun.tables.run_rows import STORED, version_of

@@ -11,10 +11,15 @@ __all__ = ["Read", "Register", "Stored"]
 
 
 class Stored(NamedTuple):
-    """A version: the tokens that its operations add, and all those in its state (None: blind)."""
+    """A version: the tokens that its operations add, and all those in its state (None: blind).
+
+    `write`: the write by which it was made. A blind version of one that was made before is no
+    update.
+    """
 
     added: list[str]
     state: set[str] | None
+    write: str = ""
 
 
 class Read(NamedTuple):
@@ -61,7 +66,11 @@ class Register:
     def _places(self, versions: dict[int, Stored]) -> dict[str, int]:
         places: dict[str, int] = {}
         so_far: set[str] = set()
-        for number, (added, state) in sorted(versions.items()):
+        writes: set[str] = set()
+        for number, (added, state, write) in sorted(versions.items()):
+            if state is None and write in writes:
+                continue
+            writes |= {write} - {""}
             for token in added:
                 assert token in self.began, f"nobody has added {token!r}"
                 assert token not in places, f"{token!r} stands in {places[token]} and {number}"
@@ -86,14 +95,13 @@ def stored(data: bytes) -> Stored:
     """Return a version whose tokens are tags, and fields of `future` that others added.
 
     >>> stored(b'{"ops": [{"op": "set_tags", "tags": {"a": "1"}}], "state": {"tags": {"a": "1"}}}')
-    Stored(added=['a'], state={'a'})
+    Stored(added=['a'], state={'a'}, write='')
     """
     document: dict[str, Any] = orjson.loads(data)
     added = [token for op in document["ops"] for name in TOKENS for token in op.get(name, ())]
     state = document["state"]
-    if state is None:
-        return Stored(added, None)
-    return Stored(added, {token for name in TOKENS for token in state.get(name, ())})
+    tokens = state and {token for name in TOKENS for token in state.get(name, ())}
+    return Stored(added, tokens, document.get("write_id", ""))
 
 
 TOKENS = ("tags", "future")

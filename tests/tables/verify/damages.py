@@ -19,8 +19,9 @@ from objrun.format.documents import (
     encode_run,
 )
 from objrun.format.states import NumberClaim, Property
-from objrun.protocol.chain import create, tombstone
+from objrun.protocol.chain import create
 from objrun.protocol.live import run_scheme
+from objrun.protocol.tombstones import tombstone
 from objrun.tables.vacuum import DEAD
 from tests.tables.verify.stores import LAST, NAME, Made, lose, lose_table, spoil, spoil_table
 
