@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from objrun.format.checkpoints import Checkpoint
     from objrun.protocol.post import Refuge
     from objrun.storage import Store
+    from objrun.tables.chunks import Chunk
+    from objrun.tables.cuts import Cuts
     from objrun.tables.points import Points
     from objrun.tables.reading import Rows
 
@@ -239,28 +241,45 @@ class RunMetrics:
             return metric_values(self._tree_points(run_type, name))
         return metric_values(self._own_points(name)).get(self._address.run, {})
 
-    def _own_points(self, name: str | None = None) -> Points:
-        """Return the points of this run, of all metrics or of one."""
+    def superseded(self) -> pl.LazyFrame:
+        """Return the points that do not count since `Run.resume` went back behind them.
+
+        Columns, order and errors as of `metrics()`. Empty for a run that was never rewound.
+
+        >>> run.superseded().collect().height
+        0
+        """
+        from objrun.query.reading_order import in_reading_order
+        from objrun.tables.cuts import superseded
+
+        return in_reading_order(self._own_points(which=superseded).chunk).frame.lazy()
+
+    def _own_points(
+        self, name: str | None = None, which: Callable[[Chunk, Cuts], Chunk] | None = None
+    ) -> Points:
+        """Return points of this run that count, or others, of all metrics or of one."""
         from objrun.query.metrics import refuse
+        from objrun.tables.cuts import counting
         from objrun.tables.points import read_points
 
         self.flush()
         store, (experiment, run, _) = self._querying(), self._address
-        return read_points(store, experiment, self._rows([run], name), refuse, run=run)
+        rows = self._rows([run], name)
+        return read_points(store, experiment, rows, refuse, run=run, which=which or counting)
 
     def _tree_points(self, run_type: str | None, name: str | None = None) -> Points:
         """Return the points of this run and of its descendants of a type."""
-        from objrun.protocol.live import list_segments
+        from objrun.protocol.live import list_logged
         from objrun.query.metrics import refuse
         from objrun.tables.points import Moment, read_points
 
         self.flush()
         store, (experiment, run, _) = self._querying(), self._address
         # Before the checkpoints, so that these are listed once for runs and points.
-        segments = list_segments(store, experiment)
+        logged = list_logged(store, experiment)
         below, checkpoint = self._descendants(run_type)
         rows = self._rows([run, *below], name)
-        moment = Moment(segments, checkpoint)
+        moment = Moment(logged, checkpoint)
         return read_points(store, experiment, rows, refuse, moment=moment)
 
     def _rows(self, runs: list[str], name: str | None) -> Rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from objrun import clock
+from objrun.conversion import to_step
 from objrun.experiment import Experiment
 from objrun.format.names import check_run_id
 from objrun.protocol.chain import Chain
@@ -16,13 +17,22 @@ if TYPE_CHECKING:
     from objrun.workspace import Workspace
 
 
-def resumed(workspace: Workspace, run_id: str) -> Run:
-    """Return a run as a handle of its next attempt, or of this one if it is Running."""
+def resumed(workspace: Workspace, run_id: str, from_step: int | None) -> Run:
+    """Return a run as a handle of its next attempt, or of this one if it is only joined.
+
+    What is superseded is so in the store when this returns: before the first new point.
+    """
+    step = to_step(from_step)
     version = find_version(workspace, check_run_id(run_id))
     state = version.state
     if state is None:
         raise TypeError
-    chain = Chain(workspace.writing(), run_scheme(state.experiment, run_id), version)
-    if state.status != "Running":
-        chain.commit(Resume(state.attempt + 1, clock.now()))
+    store = workspace.writing()
+    chain = Chain(store, run_scheme(state.experiment, run_id), version)
+    if step is not None or state.status != "Running":
+        chain.commit(Resume(state.attempt + 1, clock.now(), step))
+    if step is not None:
+        from objrun.tables.cuts import rewind  # brings polars
+
+        rewind(store, state.experiment, (state.root_run_id, run_id), step)
     return Run.of_version(Experiment(workspace, state.experiment), chain.head)

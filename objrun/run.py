@@ -141,19 +141,24 @@ class Run(RunLife):
         return Run.of_version(Experiment(workspace, version.state.experiment), version)
 
     @staticmethod
-    def resume(workspace: Workspace, run_id: str) -> Run:
+    def resume(workspace: Workspace, run_id: str, from_step: int | None = None) -> Run:
         """Go on with a run whose process ended, was preempted or got lost; it is Running again.
 
         Whatever the run was, its end and its error are forgotten, and what processes of before
-        still say of its end is ignored, with a StatusWarning. A run that is Running is only
-        joined. Raises RunNotFoundError if there is none.
+        still say of its end is ignored, with a StatusWarning. With `from_step`, the first step that
+        will be logged again, all that was logged from that step on is superseded, also what those
+        processes may yet log: see `superseded()`. Points without a step stay.
 
-        >>> Run.resume(ws, run.id).status
+        One process of a job passes `from_step`, before the others log; without it a run that is
+        Running is only joined. Raises RunNotFoundError if there is none, UserErrorException for a
+        step that is not an integer.
+
+        >>> Run.resume(ws, run.id, from_step=100).status
         'Running'
         """
         from objrun.resuming import resumed
 
-        return resumed(workspace, run_id)
+        return resumed(workspace, run_id, from_step)
 
     @staticmethod
     def list(

@@ -49,6 +49,8 @@ def describe(op: Mapping[str, Any]) -> str:
     'params lr=0.1 layers=3'
     >>> describe({"op": "set_status", "status": "Running", "time": "2026-01-01T00:00:00Z"})
     'status Running'
+    >>> describe({"op": "resume", "attempt": 2, "from_step": 40})
+    'resumed from step 40'
     >>> describe({"op": "of a later version"})
     'of a later version'
     """
@@ -58,15 +60,21 @@ def describe(op: Mapping[str, Any]) -> str:
         return f"{what} {_pairs(op.get(what) or {})}".rstrip()
     if kind == "remove_tags":
         return f"without tags {one_line(' '.join(map(str, op.get('keys') or ())))}"
-    if kind == "set_status":
-        error = op.get("error") or {}
-        told = f": {error.get('message') or error.get('code')}" if error else ""
-        return one_line(f"status {op.get('status')}{told}")
+    if kind in ("set_status", "resume"):
+        return one_line(_status(op))
     if kind == "set_lifecycle":
         return f"lifecycle {op.get('lifecycle')}"
     if kind == "describe":
         return f"texts {_pairs({key: op[key] for key in op if key != 'op'})}"
     return one_line(kind)
+
+
+def _status(op: Mapping[str, Any]) -> str:
+    error = op.get("error") or {}
+    told = f": {error.get('message') or error.get('code')}" if error else ""
+    step = f" from step {op['from_step']}" if "from_step" in op else ""
+    what = f"status {op.get('status')}" if op["op"] == "set_status" else "resumed"
+    return f"{what}{step}{told}"
 
 
 def _pairs(items: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ are percent-encoded, so no name can leave its folder.
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -32,7 +33,7 @@ BUCKET_SIZE: Final = 1000
 DRAWN: Final = 50_000_000
 """Run numbers from here on are drawn at random; those below are claimed in order."""
 
-TABLE_KINDS: Final = ("runs", "summary", "metrics", "coverage")
+TABLE_KINDS: Final = ("runs", "summary", "metrics", "coverage", "cuts")
 """Kinds of compacted tables."""
 
 NONCE_DIGITS: Final = 16
@@ -45,6 +46,9 @@ MAX_PIECE: Final = 180
 """Bytes of an encoded name; longer ones are cut and end in `~` and a SHA-256."""
 
 _KEPT_PREFIX: Final = 100
+
+_CUT: Final = "rewind-"
+_STEP: Final = re.compile("0|-?[1-9][0-9]{0,18}")
 
 
 class SegmentKey(NamedTuple):
@@ -59,6 +63,18 @@ class SegmentKey(NamedTuple):
     writer: str
     start: int
     stop: int
+
+
+class CutKey(NamedTuple):
+    """What the name of a cut says: rows of `writer` in `run` from `step` on were superseded.
+
+    >>> CutKey("r1", "00ff", 40).step
+    40
+    """
+
+    run: str
+    writer: str
+    step: int
 
 
 class Marker(NamedTuple):
@@ -238,6 +254,30 @@ def parse_segment(key: str) -> SegmentKey | None:
     if int(start) >= int(stop):
         return None
     return SegmentKey(decode_name(pieces[1]) or "", pieces[3], writer, int(start), int(stop))
+
+
+def cut(experiment: str, run: str, writer: str, step: int) -> str:
+    """Return the key that cuts a writer at a step; it is listed behind all segments of the run.
+
+    >>> cut("mnist", "r1", "00ff", -5)
+    'experiments/mnist/shards/r1/rewind-00ff--5'
+    """
+    return f"{shards(experiment, run)}{_CUT}{writer}-{step}"
+
+
+def parse_cut(key: str) -> CutKey | None:
+    """Return what the key of a cut says, None where it is not that of a cut.
+
+    >>> parse_cut("experiments/mnist/shards/r1/rewind-00ff--5")
+    CutKey(run='r1', writer='00ff', step=-5)
+    """
+    pieces = key.split("/")
+    if len(pieces) != 5 or not pieces[4].startswith(_CUT) or not is_run_id(pieces[3]):
+        return None
+    writer, _, digits = pieces[4].removeprefix(_CUT).partition("-")
+    if not (writer and _STEP.fullmatch(digits) and -(2**63) <= int(digits) < 2**63):
+        return None
+    return CutKey(pieces[3], writer, int(digits))
 
 
 def checkpoints(experiment: str) -> str:

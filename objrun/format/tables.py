@@ -102,7 +102,24 @@ COVERAGE: Final = pa.schema(
 """Rows [0, stop) of a writer are in the tables, sorted by (root_run_id, run_id, writer). The
 greatest `stop` counts, for ever."""
 
-SCHEMAS: Final = {"runs": RUNS, "summary": SUMMARY, "metrics": METRICS, "coverage": COVERAGE}
+CUTS: Final = pa.schema(
+    {
+        "root_run_id": pa.string(),
+        "run_id": pa.string(),
+        "writer": pa.string(),
+        "step": pa.int64(),
+    }
+)
+"""Rows of a writer from `step` on were superseded, sorted by (root_run_id, run_id, writer). They
+are in metrics, and not in summary. The least `step` counts, for ever."""
+
+SCHEMAS: Final = {
+    "runs": RUNS,
+    "summary": SUMMARY,
+    "metrics": METRICS,
+    "coverage": COVERAGE,
+    "cuts": CUTS,
+}
 """The columns of each kind of table."""
 
 KEYS: Final = {
@@ -110,5 +127,6 @@ KEYS: Final = {
     "summary": ("root_run_id", "run_id", "name", "writer", "first_offset"),
     "metrics": ("root_run_id", "run_id", "name", "writer", "offset"),
     "coverage": ("root_run_id", "run_id", "writer"),
+    "cuts": ("root_run_id", "run_id", "writer"),
 }
 """The columns by which each kind of table is sorted."""

@@ -34,6 +34,17 @@ RESTARTS: Final = 20
 """Times a listing is made again because an object vanished meanwhile."""
 
 
+class Logged(NamedTuple):
+    """What is live of the points of runs: segments and their keys, and where writers were cut.
+
+    `cuts`: by run and writer the least step from which on its rows were superseded. A segment that
+    was stored behind a cut is never listed without it, because cuts are listed last.
+    """
+
+    segments: dict[SegmentKey, str]
+    cuts: dict[tuple[str, str], int]
+
+
 class Shard(NamedTuple):
     """A segment that was read: what its key says, its bytes, and how many rows to skip."""
 
@@ -125,14 +136,16 @@ def _last_of(store: Store, asked: Marked) -> Version[RunState] | None:
     return None
 
 
-def list_segments(store: Store, experiment: str, run: str | None = None) -> dict[SegmentKey, str]:
-    """Return the segments of an experiment, or of one run, and their keys: one LIST."""
-    segments: dict[SegmentKey, str] = {}
+def list_logged(store: Store, experiment: str, run: str | None = None) -> Logged:
+    """Return the segments and the cuts of an experiment, or of one run: one LIST."""
+    logged = Logged({}, {})
     for info in insist(lambda: store.list(keys.shards(experiment, run))):
-        segment = keys.parse_segment(info.key)
-        if segment is not None:
-            segments[segment] = info.key
-    return segments
+        if segment := keys.parse_segment(info.key):
+            logged.segments[segment] = info.key
+        elif cut := keys.parse_cut(info.key):
+            whose = cut.run, cut.writer
+            logged.cuts[whose] = min(cut.step, logged.cuts.get(whose, cut.step))
+    return logged
 
 
 def read_pieces(

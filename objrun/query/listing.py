@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from objrun.errors import CorruptObjectWarning, FormatError, UserErrorException
-from objrun.protocol.live import list_segments, read_changed
+from objrun.protocol.live import list_logged, read_changed
 from objrun.query.metrics import leave_out
 from objrun.query.runs import (
     NO_SUMMARIES,
@@ -126,10 +126,10 @@ def all_runs(
         stored = read_runs_frame(store, known)
         return frame_of(store, rows_at(stored, newest_first(stored)), named)
     # Before the checkpoints, so that these are listed once for runs and points.
-    answers = together(store, lambda name: list_segments(store, name), known)
-    segments = {name: answer() for name, answer in zip(known, answers, strict=True)}
+    answers = together(store, lambda name: list_logged(store, name), known)
+    logged = {name: answer() for name, answer in zip(known, answers, strict=True)}
     stored, checkpoints = read_runs_at(store, known)
-    moments = {name: Moment(segments[name], found) for name, found in checkpoints.items()}
+    moments = {name: Moment(logged[name], found) for name, found in checkpoints.items()}
     return frame_of(store, rows_at(stored, newest_first(stored)), named, moments)
 
 

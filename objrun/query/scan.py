@@ -15,6 +15,7 @@ from objrun.errors import NotFoundError, UnavailableError
 from objrun.query.metrics import SCHEMA, leave_out
 from objrun.query.reading_order import in_reading_order
 from objrun.tables.chunks import EMPTY, concat
+from objrun.tables.cuts import counting
 from objrun.tables.merging import merge_chunks
 from objrun.tables.points import files_of, live_chunk, read_tail, table_chunks
 from objrun.tables.reading import Rows, TableReader, selected
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from objrun.format.checkpoints import Checkpoint, TableFile
     from objrun.storage import Store
     from objrun.tables.chunks import Chunk
+    from objrun.tables.cuts import Cuts
 
 FEW_ROOTS: Final = 256
 """Root runs up to which each is looked for among the row groups."""
@@ -44,19 +46,20 @@ def scan_points(store: Store, experiment: str) -> pl.LazyFrame:
     the columns that are used. A table of many files is read in parts, one after the other. A
     damaged object is left out with a warning.
     """
-    tail, checkpoint = read_tail(store, experiment, Rows(), None, lambda found: found)
+    tail, checkpoint = read_tail(store, experiment, Rows(), None, lambda found, _: found)
     live = live_chunk(tail, Rows(), leave_out)
-    scan = _Scan(store, checkpoint, live)
+    scan = _Scan(store, checkpoint, live, tail.cuts)
     return register_io_source(scan.read, schema=SCHEMA)
 
 
 @dataclass(frozen=True)
 class _Scan:
-    """What was there when the frame was made: a checkpoint, and points that are in no table."""
+    """What was there when the frame was made: a checkpoint, points in no table, and cuts."""
 
     store: Store
     checkpoint: Checkpoint | None
     live: Chunk
+    cuts: Cuts
 
     def read(
         self,
@@ -88,7 +91,8 @@ class _Scan:
             cuts = sorted({file.first for file in files if file.level == files[0].level})[1:]
             for first, stop in pairwise([None, *cuts, None]):
                 tables = self._tables(files, _both(rows, first, stop), needed)
-                chunk = concat([EMPTY, *merge_chunks([*tables, self._live(first, stop)])])
+                merged = merge_chunks([*tables, self._live(first, stop)])
+                chunk = counting(concat([EMPTY, *merged]), self.cuts)
                 yield chunk if whose is None else chunk.where(whose)
         except NotFoundError:
             message = "the tables of this frame were superseded and removed: make it again"

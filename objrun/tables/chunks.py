@@ -79,6 +79,18 @@ class Chunk:
         points = spread(keep, self.blocks["length"])
         return Chunk(self.blocks.filter(keep), self.rows.filter(points))
 
+    def filter(self, keep: pl.Series) -> Chunk:
+        """Return the points for which `keep`, a boolean each, is true."""
+        if keep.all():
+            return self
+        left = (
+            keep.cast(pl.UInt32)
+            .to_frame("length")
+            .group_by(block_places(self.blocks), maintain_order=True)
+        )
+        blocks = self.blocks.with_columns(left.agg(pl.col("length").sum())["length"])
+        return Chunk(blocks.filter(pl.col("length") > 0), self.rows.filter(keep))
+
     def key(self, block: int) -> tuple[str, str, str, str]:
         """Return the columns BLOCK of a block, which compare as the table is sorted."""
         root, run, name, writer = (self.blocks[column][block] for column in BLOCK)

@@ -16,7 +16,7 @@ from objrun.errors import FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.protocol.checkpointing import commit_checkpoint, latest_checkpoint, next_checkpoint
 from objrun.protocol.cover import choose
-from objrun.protocol.live import Marked, last_markers, list_segments, read_changed
+from objrun.protocol.live import Marked, last_markers, list_logged, read_changed
 from objrun.protocol.settle import insist
 from objrun.tables.folding import StaleError, run_job
 from objrun.tables.merging import merge_frames
@@ -57,10 +57,11 @@ class Compacted:
 
 
 class Listing(NamedTuple):
-    """What is live: the greatest marked version by run, and the keys of segments."""
+    """What is live: the greatest marked version by run, the keys of segments, and cuts."""
 
     markers: dict[str, int]
     segments: dict[SegmentKey, str]
+    cuts: dict[tuple[str, str], int]
 
 
 class Known(NamedTuple):
@@ -106,7 +107,9 @@ def drop_runs(store: Store, experiment: str, runs: Collection[str]) -> None:
     """
 
     def begin() -> _Attempt:
-        return _Attempt(store, experiment, Listing({}, {}), latest_checkpoint(store, experiment))
+        return _Attempt(
+            store, experiment, Listing({}, {}, {}), latest_checkpoint(store, experiment)
+        )
 
     _committed(experiment, begin, lambda attempt: attempt.without(frozenset(runs)))
 
@@ -134,8 +137,8 @@ def list_live(store: Store, experiment: str) -> Listing:
 
     Segments come first, so that the marker of each one's run is listed or folded already.
     """
-    segments = list_segments(store, experiment)
-    return Listing(last_markers(store, experiment), segments)
+    logged = list_logged(store, experiment)
+    return Listing(last_markers(store, experiment), *logged)
 
 
 def known_of(store: Store, checkpoint: Checkpoint | None, listing: Listing) -> Known:

@@ -19,7 +19,7 @@ from objrun.errors import CorruptObjectError, NotFoundError, ObjrunError
 from objrun.format import keys
 from objrun.format.tables import COVERAGE
 from objrun.protocol.cover import choose
-from objrun.protocol.live import Shard, list_segments
+from objrun.protocol.live import Shard, list_logged
 from objrun.protocol.settle import insist
 from objrun.storage import LocalStore, together
 from objrun.tables.chunks import Source, chunk_of_segments, decoded
@@ -220,7 +220,7 @@ class _Fold:
     def _again(self, piece: Planned, position: int) -> Source | None:
         """Return the segment that has superseded one which its writer has removed meanwhile."""
         _, run, writer, _, _ = piece.segment
-        listed = list_segments(self._store, self._job.experiment, run)
+        listed = list_logged(self._store, self._job.experiment, run).segments
         segments = {s: key for s, key in listed.items() if s.writer == writer}
         chosen = choose(segments, {(run, writer): position})
         if not chosen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import polars as pl
@@ -12,9 +12,10 @@ from objrun.errors import CorruptObjectError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.protocol.cover import choose
-from objrun.protocol.live import RESTARTS, list_segments, read_pieces
+from objrun.protocol.live import RESTARTS, list_logged, read_pieces
 from objrun.storage import together
 from objrun.tables.chunks import EMPTY, Source, chunk_of_segments, concat, decoded
+from objrun.tables.cuts import counting, cuts_in_tables, deeper, least, stops_in_tables
 from objrun.tables.merging import merge_chunks
 from objrun.tables.reading import Rows, TableReader, read_frame, selected
 from objrun.tables.strays import existing
@@ -24,28 +25,33 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from objrun.format.checkpoints import Checkpoint, TableFile
-    from objrun.format.keys import SegmentKey
-    from objrun.protocol.live import Shard
+    from objrun.protocol.live import Logged, Shard
     from objrun.storage import Store
     from objrun.tables.chunks import Chunk
-
+    from objrun.tables.cuts import Cuts
 
 OnDamage = Callable[["CorruptObjectError"], None]
 T = TypeVar("T")
 
 
 class Moment(NamedTuple):
-    """Segments that were listed, and the checkpoint that was read after that."""
+    """What was listed of points, and the checkpoint that was read after that."""
 
-    segments: dict[SegmentKey, str]
+    logged: Logged
     checkpoint: Checkpoint | None
 
 
 class Tail(NamedTuple):
-    """Segments that are live, and the roots of their runs as far as tables have them."""
+    """Segments that are live, and the roots of their runs as far as tables have them.
+
+    `cuts`: where writers were cut, by run and writer. `rewound`: the runs whose sums in tables do
+    not know of all their cuts.
+    """
 
     shards: list[Shard]
     roots: dict[str, str]
+    cuts: Cuts
+    rewound: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -77,23 +83,28 @@ def read_points(
     *,
     run: str | None = None,
     moment: Moment | None = None,
+    which: Callable[[Chunk, Cuts], Chunk] = counting,
 ) -> Points:
     """Return the points that `rows` asks for, sorted as a metrics table.
 
-    Of one `run` only its own segments are listed; `moment` is what was listed just now, and need
-    not be listed again. A damaged object is handed to `on_damage`, which raises it or leaves it
-    out. One LIST of segments, one of checkpoints; of each table that can have such points its
-    footer and a range or two; the segments that are not in tables.
+    `which` of them: those that count, or those that were superseded. Of one `run` only its own
+    segments are listed; `moment` is what was listed just now, and need not be listed again. A
+    damaged object is handed to `on_damage`, which raises it or leaves it out. One LIST of segments,
+    one of checkpoints; of each table that can have such points its footer and a range or two; the
+    segments that are not in tables.
     """
 
-    def read_tables(checkpoint: Checkpoint | None) -> tuple[list[TableFile], list[list[Chunk]]]:
+    def read_tables(
+        checkpoint: Checkpoint | None, _tail: Tail
+    ) -> tuple[list[TableFile], list[list[Chunk]]]:
         files = files_of(checkpoint, "metrics", rows)
         return files, table_chunks(store, experiment, files, rows, on_damage)
 
     tail, (files, tables) = read_tail(store, experiment, rows, run, read_tables, moment)
     live = live_chunk(tail, rows, on_damage)
     merged = merge_chunks([*tables, [live]]) if tables else [live]
-    return Points(concat([EMPTY, *merged]), experiment, tail.shards, files)
+    chunk = which(concat([EMPTY, *merged]), tail.cuts)
+    return Points(chunk, experiment, tail.shards, files)
 
 
 def read_parts(
@@ -115,17 +126,25 @@ def read_parts(
             return [read_frame(store, experiment, file).filter(condition)]
         return [*TableReader(store, experiment, file).frames(rows)]
 
-    def read_tables(checkpoint: Checkpoint | None) -> list[pl.DataFrame]:
+    def read_tables(checkpoint: Checkpoint | None, tail: Tail) -> list[pl.DataFrame]:
         frames: list[pl.DataFrame] = []
         for answer in together(store, read, files_of(checkpoint, "summary", rows)):
             try:
                 frames += answer()
             except CorruptObjectError as error:
                 on_damage(error)
-        return frames
+        rewound = tail.rewound if rows.runs is None else tail.rewound & rows.runs
+        if not rewound:
+            return frames
+        # Their points are summed up anew.
+        frames = [frame.filter(~pl.col("run_id").is_in([*rewound])) for frame in frames]
+        again = replace(rows, runs=rewound)
+        files = files_of(checkpoint, "metrics", again)
+        levels = table_chunks(store, experiment, files, again, on_damage)
+        return frames + [parts_of(counting(c, tail.cuts)) for level in levels for c in level]
 
     tail, tables = read_tail(store, experiment, rows, None, read_tables, moment)
-    return pl.concat([*tables, parts_of(live_chunk(tail, rows, on_damage))])
+    return pl.concat([*tables, parts_of(counting(live_chunk(tail, rows, on_damage), tail.cuts))])
 
 
 def read_tail(
@@ -133,17 +152,18 @@ def read_tail(
     experiment: str,
     rows: Rows,
     run: str | None,
-    read_tables: Callable[[Checkpoint | None], T],
+    read_tables: Callable[[Checkpoint | None, Tail], T],
     moment: Moment | None = None,
 ) -> tuple[Tail, T]:
     """Return what is live and what `read_tables` gives, of one moment. The order is what counts."""
     read: dict[str, bytes] = {}
     for _ in range(RESTARTS):
-        listed, checkpoint = moment or moment_of(store, experiment, run)
+        (listed, cuts), checkpoint = moment or moment_of(store, experiment, run)
         moment = None
         try:
             wanted = [s for s in listed if rows.runs is None or s.run in rows.runs]
-            covered = _coverage(store, checkpoint, wanted, rows)
+            holding = replace(rows, runs=frozenset(s.run for s in wanted), names=None)
+            covered = stops_in_tables(store, checkpoint, holding) if wanted else {}
             stops = {writer: stop for writer, (_, stop) in covered.items()}
             if rows.runs is None:
                 # Whoever asks for some runs has found them.
@@ -153,7 +173,10 @@ def read_tail(
             shards = read_pieces(store, choose(wanted, stops), listed, read)
             if shards is not None:
                 roots = {run: root for (run, _), (root, _) in covered.items()}
-                return Tail(shards, roots), read_tables(checkpoint)
+                known = cuts_in_tables(store, checkpoint, rows)
+                rewound = frozenset(run for run, _ in deeper(cuts, known))
+                tail = Tail(shards, roots, least(known, cuts), rewound)
+                return tail, read_tables(checkpoint, tail)
         except NotFoundError:
             # Superseded and removed since it was listed.
             continue
@@ -163,36 +186,14 @@ def read_tail(
 
 def moment_of(store: Store, experiment: str, run: str | None = None) -> Moment:
     """Return what is live and what is in tables, in the order in which nothing can be missed."""
-    listed = list_segments(store, experiment, run)
-    return Moment(listed, latest_checkpoint(store, experiment))
+    logged = list_logged(store, experiment, run)
+    return Moment(logged, latest_checkpoint(store, experiment))
 
 
 def files_of(checkpoint: Checkpoint | None, kind: str, rows: Rows) -> list[TableFile]:
     """Return the files of a kind of table that can hold rows that are wanted."""
     files = checkpoint.of_kind(kind) if checkpoint else []
     return [file for file in files if rows.may_be_in(file)]
-
-
-def _coverage(
-    store: Store, checkpoint: Checkpoint | None, segments: Sequence[SegmentKey], rows: Rows
-) -> dict[tuple[str, str], tuple[str, int]]:
-    """Return root and covered rows of writers that have segments, by (run, writer)."""
-    found: dict[tuple[str, str], tuple[str, int]] = {}
-    if checkpoint is None or not segments:
-        return found
-    runs = frozenset(segment.run for segment in segments)
-    asked = Rows(rows.first, rows.stop, runs)
-    readers = [
-        TableReader(store, checkpoint.experiment, file)
-        for file in checkpoint.of_kind("coverage")
-        if rows.may_be_in(file)
-    ]
-    for answer in together(store, lambda reader: [*reader.frames(asked)], readers):
-        for frame in answer():
-            for root, run, writer, stop in frame.iter_rows():
-                _, before = found.get((run, writer), (root, 0))
-                found[run, writer] = root, max(stop, before)
-    return found
 
 
 def table_chunks(

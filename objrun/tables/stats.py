@@ -261,7 +261,7 @@ def _experiment(listed: Iterable[ObjectInfo], checkpoint: Checkpoint | None) -> 
         if marker := keys.parse_marker(info.key):
             runs.add(marker.run)
             markers += 1
-        elif keys.parse_segment(info.key):
+        elif keys.parse_segment(info.key) or keys.parse_cut(info.key):
             segments += amount
         elif keys.parse_table(info.key):
             tables += amount

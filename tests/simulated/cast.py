@@ -280,7 +280,7 @@ class Cast:
 
     def live_points(self) -> Counter[tuple[str, int]]:
         """The same where there are no tables, without the work of putting points in order."""
-        tail, _ = read_tail(self.store, NAME, Rows(), None, lambda checkpoint: checkpoint)
+        tail, _ = read_tail(self.store, NAME, Rows(), None, lambda checkpoint, _: checkpoint)
         return self._counted(
             (segment.run, segment.writer, segment.start + place, value)
             for _, segment, skip, data in tail.shards

@@ -238,7 +238,7 @@ def checkpoint_before_markers(patch: pytest.MonkeyPatch) -> None:
 
 @breaks("segments are listed before checkpoints", "reader-of-old-tables")
 def checkpoint_before_segments(patch: pytest.MonkeyPatch) -> None:
-    _swap(patch, points, "list_segments")
+    _swap(patch, points, "list_logged")
 
 
 def _swap(patch: pytest.MonkeyPatch, module: Any, lists: str) -> None:

@@ -75,6 +75,7 @@ def answers(workspace: Workspace, hidden: Collection[str] = ()) -> Answers:
             warnings.simplefilter("ignore", StepWarning)
             values = run.get_metrics(recursive=True)
         found.exact[f"values {run.id}"] = repr(sorted((k, [*v.items()]) for k, v in values.items()))
+        found.exact[f"superseded {run.id}"] = _text(run.superseded().collect())
         found.exact[f"points {run.id}"] = _text(run.metrics(recursive=True).collect())
     return found
 

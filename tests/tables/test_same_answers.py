@@ -1,7 +1,7 @@
 """Every query says the same before a compaction, at any moment of it, after it and after a vacuum.
 
-A history is a list of steps: runs and children start, log, are tagged, end, are deleted; clocks are
-set back; requests of long ago arrive. Between them it is compacted, vacuumed and purged.
+A history is a list of steps: runs and children start, log, are rewound, tagged, end, are deleted;
+clocks are set back; requests of long ago arrive. Between them it is compacted, vacuumed and purged.
 """
 
 from __future__ import annotations
@@ -113,6 +113,14 @@ class World:
         run.flush()
         self.remember()
 
+    def rewind(self, which: int, step: int) -> None:
+        """Another process goes back to a step; those of before log on as if nothing had been."""
+        if not self.runs:
+            return
+        handles = self._handles(which)
+        handles.insert(0, Run.resume(Workspace(self.url), handles[0].id, from_step=step))
+        self.remember()
+
     def remember(self) -> None:
         for info in self.store.list(keys.shards(NAME)):
             self.segments[info.key] = self.store.get(info.key)
@@ -174,6 +182,8 @@ ACTS = st.one_of(
     ),
     st.tuples(st.just("clock"), st.sampled_from([-HOUR, HOUR, -1000])),
     st.tuples(st.just("late")),
+    st.tuples(st.just("rewind"), PLACE, st.sampled_from([-(2**63), 0, 2, 3, 4, 6, 2**40])),
+    st.tuples(st.just("rewind"), PLACE, st.integers(1, 5)),
 )
 UPKEEP = st.one_of(
     st.tuples(st.just("compact"), st.booleans()),
@@ -203,6 +213,8 @@ def live(world: World, act: tuple[Any, ...], patch: pytest.MonkeyPatch) -> None:
         world.edit(*rest)
     elif what == "late":
         world.late()
+    elif what == "rewind":
+        world.rewind(*rest)
     else:
         world.skew += rest[0]
         real = clock.nanoseconds
@@ -273,6 +285,23 @@ def test_a_clock_is_set_back_behind_a_compaction(which: int) -> None:
     back = ("clock", -HOUR)
     first, then = [*start, logs[1], logs[0], back, logs[0]], [back, *logs]
     check([(first, ("compact", False)), (then, ("compact", True))], tiny=False)
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+def test_a_run_is_rewound_three_times_behind_and_before_compactions(*, tiny: bool) -> None:
+    """Ever farther back, while the processes of before log on, and it is folded in between."""
+    start = [("start", 0, False), ("start", 0, True), ("log", 1, 0, [("m0", 9, 9)])]
+    logs = [("log", 0, n, [("m0", n, s) for s in range(6)] + [("m1", n, None)]) for n in range(3)]
+    compacted = ("compact", False)
+    history = [
+        ([*start, logs[0]], compacted),
+        ([("rewind", 0, 4), logs[0]], compacted),
+        ([("rewind", 0, 2), *logs], ("vacuum",)),
+        ([("late",), ("rewind", 0, 0), logs[0]], compacted),
+        ([logs[2], ("late",)], ("vacuum",)),
+        ([logs[0]], ("compact", True)),
+    ]
+    check(history, tiny=tiny)
 
 
 @settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])

@@ -77,7 +77,8 @@ def _add(parts: Parts, experiment: str, info: ObjectInfo) -> bool:
     elif key.startswith(keys.tables(experiment)) and keys.parse_table(key):
         parts.tables.append(key)
     else:
-        return False
+        cut = keys.parse_cut(key)
+        return cut is not None and key == keys.cut(experiment, *cut)
     return True
 
 

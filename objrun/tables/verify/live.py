@@ -12,7 +12,7 @@ from objrun.format import keys
 from objrun.format.segments import decode_segment
 from objrun.protocol.chain import load_last
 from objrun.protocol.cover import choose
-from objrun.protocol.live import list_segments, run_scheme
+from objrun.protocol.live import list_logged, run_scheme
 from objrun.protocol.purge import list_markers, plan_runs, purge_runs
 from objrun.protocol.settle import insist
 from objrun.storage import together
@@ -173,7 +173,7 @@ class Live:
                 yield unreadable(segments[segment], error)
         checked.add(objects=len(segments) - len(pieces))
         for writer, stretch in self._gaps(segments).items():
-            again = list_segments(self.store, self.experiment, writer[0])
+            again = list_logged(self.store, self.experiment, writer[0]).segments
             # A purge removes segments in any order.
             if stretch == self._gaps(again).get(writer) and not self.runs.again(writer[0]).purged:
                 first, start, stop = stretch

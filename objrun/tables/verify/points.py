@@ -16,7 +16,7 @@ import pyarrow as pa
 from objrun.errors import CorruptObjectError, NotFoundError, UnavailableError
 from objrun.format.segments import decode_segment
 from objrun.format.tables import COVERAGE, KEYS, METRICS
-from objrun.protocol.live import RESTARTS, Shard, list_segments
+from objrun.protocol.live import RESTARTS, Shard, list_logged
 from objrun.protocol.settle import insist
 from objrun.storage import together
 from objrun.tables.chunks import BLOCK, Decoded, Source, chunk_of_segments, full_frame
@@ -147,7 +147,7 @@ class Points:
                     for segment, key in sorted(segments.items())
                 ]
             except NotFoundError:
-                segments = list_segments(self.store, self.experiment, run)
+                segments = list_logged(self.store, self.experiment, run).segments
         message = f"the segments of run {run} change faster than they can be read: try again"
         raise UnavailableError(message)
 

@@ -16,7 +16,7 @@ from objrun.format import keys
 from objrun.format.checkpoints import Checkpoint, decode_checkpoint
 from objrun.protocol.chain import load_last
 from objrun.protocol.checkpointing import commit_checkpoint
-from objrun.protocol.live import list_segments, run_scheme
+from objrun.protocol.live import list_logged, run_scheme
 from objrun.protocol.purge import list_markers
 from objrun.protocol.settle import insist
 from objrun.storage import together
@@ -89,7 +89,7 @@ def _remade(
 ) -> tuple[list[TableFile], int]:
     """Return new files of all kinds, and how many points that are covered were not found."""
     # Whatever is compacted from here on takes the number that this is to be committed under.
-    segments = list_segments(store, experiment)
+    segments = list_logged(store, experiment).segments
     marked = list_markers(store, experiment)
     rows, purged = _run_rows(store, experiment, {*runs, *marked}, is_doubted)
     target = Target(store, experiment, base, "runs", 0)
