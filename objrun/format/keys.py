@@ -66,11 +66,7 @@ class SegmentKey(NamedTuple):
 
 
 class CutKey(NamedTuple):
-    """What the name of a cut says: rows of `writer` in `run` from `step` on were superseded.
-
-    >>> CutKey("r1", "00ff", 40).step
-    40
-    """
+    """What the name of a cut says: rows of `writer` in `run` from `step` on were superseded."""
 
     run: str
     writer: str

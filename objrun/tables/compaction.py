@@ -18,6 +18,8 @@ from objrun.protocol.checkpointing import commit_checkpoint, latest_checkpoint, 
 from objrun.protocol.cover import choose
 from objrun.protocol.live import Marked, last_markers, list_logged, read_changed
 from objrun.protocol.settle import insist
+from objrun.tables.cuts import deeper, least, rows_of_writers
+from objrun.tables.cutting import recounted, write_cuts
 from objrun.tables.folding import StaleError, run_job
 from objrun.tables.merging import merge_frames
 from objrun.tables.planning import POINTS, Planned, jobs_of, merge_of
@@ -27,7 +29,7 @@ from objrun.tables.strays import held
 from objrun.tables.writing import FILE_BYTES, Target, write_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Executor, Future
 
     from objrun.format.checkpoints import Checkpoint, TableFile
@@ -145,6 +147,7 @@ def known_of(store: Store, checkpoint: Checkpoint | None, listing: Listing) -> K
     """Return what the tables have of the runs in a listing."""
     known = Known({}, {}, {})
     wanted = {*listing.markers, *(segment.run for segment in listing.segments)}
+    wanted |= {run for run, _ in listing.cuts}
     if checkpoint is None or not wanted:
         return known
     for frame in _frames(store, checkpoint, "runs", ("root_run_id", "run_id", "version")):
@@ -190,11 +193,14 @@ class _Attempt:
         known = known_of(self.store, self.checkpoint, self.listing)
         changed, gone, damaged = self._changed(known)
         drop = frozenset(gone & known.versions.keys())
-        pieces = self._pieces(known, changed, drop)
+        roots = known.roots | {v.state.run_id: v.state.root_run_id for v in changed if v.state}
+        pieces = self._pieces(known, roots, drop)
         work = partial(_carried_out, self.store, executor=executor, progress=progress)
         files, done = self._written(changed, pieces, drop, work, workers, whole=whole)
         damaged += [error for one in done for error in one.damaged]
-        changes = files != (self.checkpoint.files if self.checkpoint else ())
+        old = self.checkpoint.files if self.checkpoint else ()
+        files = self._with_cuts(files, roots, pieces if files != old else [], drop)
+        changes = files != old
         if not changes and not damaged:
             return None
         return Compacted(
@@ -216,6 +222,7 @@ class _Attempt:
             return Compacted(next_checkpoint(self.experiment, old, ()), 0, 0, 0, ())
         drop = named | held(self.store, old, runs, "coverage") if old else named
         files, _ = self._written([], [], drop, work, 1, whole=False)
+        files = self._with_cuts(files, {}, [], drop)
         return Compacted(next_checkpoint(self.experiment, old, files), 0, 0, 0, ())
 
     def _written(
@@ -270,17 +277,39 @@ class _Attempt:
         return [*read.versions.values()], gone, [*read.damaged.values()]
 
     def _pieces(
-        self, known: Known, changed: Iterable[Version[RunState]], drop: frozenset[str]
+        self, known: Known, roots: Mapping[str, str], drop: frozenset[str]
     ) -> list[Planned]:
         """Return the rows of segments that the tables lack, of runs that could be read."""
-        roots = dict(known.roots)
-        roots.update((v.state.run_id, v.state.root_run_id) for v in changed if v.state)
         segments = self.listing.segments
         ours = (s for s in segments if s.run in roots and s.run not in drop)
         return [
             Planned(roots[piece.segment.run], piece.segment, segments[piece.segment], piece.skip)
             for piece in choose(ours, known.coverage)
         ]
+
+    def _with_cuts(
+        self,
+        files: tuple[TableFile, ...],
+        roots: Mapping[str, str],
+        pieces: list[Planned],
+        drop: frozenset[str],
+    ) -> tuple[TableFile, ...]:
+        """Add the live cuts of runs in `roots`; sum up anew what new rows or cuts make wrong."""
+        store, name = self.store, self.experiment
+        old = [*rows_of_writers(store, self.checkpoint, "cuts", Rows())]
+        known = least(*({(run, writer): step} for _, run, writer, step in old))
+        live = {w: s for w, s in self.listing.cuts.items() if w[0] in roots and w[0] not in drop}
+        new = deeper(live, known)
+        kept = [row for row in old if row[1] not in drop]
+        if new or kept != old:
+            kept += [(roots[run], run, writer, step) for (run, writer), step in new.items()]
+            made = write_cuts(store, name, self.base, kept)
+            files = (*(file for file in files if file.kind != "cuts"), *made)
+        cuts = least(known, new)
+        wrong = {p.segment.run for p in pieces if (p.segment.run, p.segment.writer) in cuts}
+        wrong |= {run for run, _ in new}
+        target = Target(store, name, self.base, "summary", 0)
+        return recounted(target, files, wrong, cuts) if wrong else files
 
     def _with_runs(
         self,

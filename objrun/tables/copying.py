@@ -11,12 +11,14 @@ from objrun.format import keys
 from objrun.format.segments import SCHEMA, encode_segment
 from objrun.protocol.copy.compacted import Covered, TableRows
 from objrun.tables.chunks import full_frame
+from objrun.tables.cuts import rows_of_writers
 from objrun.tables.reading import Rows, TableReader
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from objrun.format.checkpoints import Checkpoint
+    from objrun.format.keys import CutKey
     from objrun.storage import Store
 
 SEGMENT_ROWS: Final = 2**18
@@ -43,6 +45,12 @@ def coverage(store: Store, checkpoint: Checkpoint, runs: Collection[str]) -> dic
                 _, stops = found.setdefault(run, (root, {}))
                 stops[writer] = max(stop, stops.get(writer, 0))
     return {run: Covered(*each) for run, each in found.items()}
+
+
+def cuts(store: Store, checkpoint: Checkpoint, runs: Collection[str]) -> list[CutKey]:
+    """Return where the tables have writers of some runs cut."""
+    told = rows_of_writers(store, checkpoint, "cuts", Rows())
+    return [keys.CutKey(run, writer, step) for _, run, writer, step in told if run in runs]
 
 
 def segments(

@@ -37,14 +37,14 @@ def cuts_in_tables(
 
     It costs nothing where no run was rewound.
     """
-    told = _told(store, checkpoint, "cuts", Rows(rows.first, rows.stop, roots=rows.roots))
+    told = rows_of_writers(store, checkpoint, "cuts", Rows(rows.first, rows.stop, roots=rows.roots))
     return least(*({(run, writer): step} for _, run, writer, step in told))
 
 
-def _told(
+def rows_of_writers(
     store: Store, checkpoint: Checkpoint | None, kind: str, rows: Rows
 ) -> Iterator[tuple[str, str, str, int]]:
-    """Yield the rows of a small table that are wanted."""
+    """Yield the rows that are wanted of a table that has one number a writer: coverage or cuts."""
     if checkpoint is None:
         return
     readers = [
@@ -88,7 +88,7 @@ def stops_in_tables(
 ) -> dict[tuple[str, str], tuple[str, int]]:
     """Return root and covered rows of writers of the runs in `rows`, by (run, writer)."""
     found: dict[tuple[str, str], tuple[str, int]] = {}
-    for root, run, writer, stop in _told(store, checkpoint, "coverage", rows):
+    for root, run, writer, stop in rows_of_writers(store, checkpoint, "coverage", rows):
         _, before = found.get((run, writer), (root, 0))
         found[run, writer] = root, max(stop, before)
     return found

@@ -21,6 +21,7 @@ from objrun.protocol.chain import load, load_last
 from objrun.protocol.live import Marked, read_changed, run_scheme
 from objrun.protocol.settle import insist, put_once
 from objrun.protocol.tombstones import FREE, is_free, tombstone
+from objrun.tables.cuts import least
 from objrun.tables.intact import newly_covering, wrong_bytes, wrong_sizes
 from objrun.tables.reading import Rows, TableReader, read_frame
 
@@ -52,6 +53,7 @@ class Needless:
     """
 
     segments: Sequence[ObjectInfo] = ()
+    cuts: Sequence[ObjectInfo] = ()
     markers: Sequence[ObjectInfo] = ()
     checkpoints: Sequence[ObjectInfo] = ()
     tables: Sequence[ObjectInfo] = ()
@@ -61,7 +63,7 @@ class Needless:
     @property
     def removed(self) -> list[ObjectInfo]:
         """All that goes, checkpoints before the tables that they name."""
-        return [*self.segments, *self.markers, *self.checkpoints, *self.tables]
+        return [*self.segments, *self.cuts, *self.markers, *self.checkpoints, *self.tables]
 
     @property
     def size(self) -> int:
@@ -74,7 +76,7 @@ def vacuum(
 ) -> Needless:
     """Remove what is needless in an experiment and return what that was.
 
-    Segments and markers that the greatest checkpoint covers; checkpoints that were superseded
+    Segments, cuts and markers that the greatest checkpoint covers; checkpoints that were superseded
     `retention` ago, and tables that none of those left names. With `dry_run` nothing is removed.
     The tables that stand for what goes are checked before: all by their size, those with the points
     by their CRC-32. Where one is damaged nothing is removed.
@@ -89,7 +91,8 @@ def vacuum(
             return Needless(damaged=(error,))
         if not dry_run:
             _burn(store, found.burnt)
-            for infos in (found.segments, found.markers, found.checkpoints, found.tables):
+            live = found.segments, found.cuts, found.markers
+            for infos in (*live, found.checkpoints, found.tables):
                 _delete(store, [info.key for info in infos])
         return found
     message = f"the objects of {experiment!r} change faster than they can be read: try again"
@@ -125,7 +128,8 @@ def _look(store: Store, experiment: str, retention: timedelta) -> Needless:
     if damaged := wrong_bytes(store, experiment, new):
         return Needless(damaged=damaged)
     folded, burnt = _folded(store, latest, markers, now)
-    return Needless([*covered], folded, old, orphans, burnt)
+    cuts = _cuts_in(store, latest, segments)
+    return Needless([*covered], cuts, folded, old, orphans, burnt)
 
 
 def _read(store: Store, key: str) -> Checkpoint:
@@ -165,6 +169,19 @@ def _covered(
         for info, s in named.items()
         if s.stop <= found.get((s.run, s.writer), (0, ""))[0]
     }
+
+
+def _cuts_in(
+    store: Store, checkpoint: Checkpoint, listed: Iterable[ObjectInfo]
+) -> list[ObjectInfo]:
+    """Return the cuts that are in tables."""
+    named = {info: cut for info in listed if (cut := keys.parse_cut(info.key))}
+    found: dict[tuple[str, str], int] = {}
+    for file in checkpoint.of_kind("cuts") if named else ():
+        # Whole, by its CRC-32, too.
+        rows = read_frame(store, checkpoint.experiment, file).iter_rows()
+        found = least(found, {(run, writer): step for _, run, writer, step in rows})
+    return [i for i, cut in named.items() if found.get(cut[:2], cut.step + 1) <= cut.step]
 
 
 def _folded(

@@ -76,6 +76,7 @@ class Carrier:
         """Copy what belongs to runs, many objects at once, each chain in order."""
         if any(not plan.is_empty for plan in plans):
             self._open()
+        self._cuts(experiment, plans)
         vanished = self._objects(plans)
         left = [plan for plan in plans if plan.run not in vanished]
         finish = partial(self._finish, experiment, checkpoint)
@@ -97,6 +98,13 @@ class Carrier:
     def _count(self, objects: int, size: int) -> None:
         self.copied.add(objects, size)
         self._tell(self.copied)
+
+    def _cuts(self, experiment: str, plans: Sequence[RunPlan]) -> None:
+        """Cut writers: first, so that nobody sees what came instead of their points beside them."""
+        missing = [keys.cut(experiment, *cut) for plan in plans for cut in plan.cuts]
+        put = self._pair.target.put
+        for answer in self._pair.together(lambda key: insist(partial(put, key, b"")), missing):
+            answer()
 
     def _objects(self, plans: Sequence[RunPlan]) -> set[str]:
         """Copy segments and properties; return the runs of which one has vanished."""

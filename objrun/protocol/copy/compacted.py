@@ -12,9 +12,10 @@ from objrun.protocol.copy.pair import read
 from objrun.protocol.settle import put_once
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from objrun.format.checkpoints import Checkpoint, TableFile
+    from objrun.format.keys import CutKey
     from objrun.protocol.copy.pair import Pair
     from objrun.storage import Store
 
@@ -45,6 +46,10 @@ class Tables(Protocol):
         self, store: Store, checkpoint: Checkpoint, runs: Collection[str]
     ) -> Mapping[str, Covered]:
         """Return by run what of its points is in the tables."""
+        ...
+
+    def cuts(self, store: Store, checkpoint: Checkpoint, runs: Collection[str]) -> Iterable[CutKey]:
+        """Return where the tables have writers of some runs cut."""
         ...
 
     def segments(

@@ -15,7 +15,7 @@ from objrun.protocol.copy.compacted import Covered
 from objrun.protocol.copy.forks import lacking, meeting
 from objrun.protocol.copy.listing import Folder, list_experiment, list_folders, list_segments
 from objrun.protocol.copy.pair import find, read
-from objrun.protocol.copy.plan import RunPlan, Sides, missing_rows, plan_run
+from objrun.protocol.copy.plan import RunPlan, Sides, lacking_cuts, missing_rows, plan_run
 from objrun.protocol.experiments import experiment_scheme
 from objrun.protocol.live import RESTARTS, last_markers, run_scheme
 from objrun.protocol.opening import check_empty, new_header, open_for_reading
@@ -219,12 +219,15 @@ class _Experiment:
         Also returned: the source's checkpoint, and whether it would be the target's first.
         """
         source, target = self._pair
-        ours = list_segments(source, self._name, runs)
+        ours, our_cuts = list_segments(source, self._name, runs)
         checkpoint = latest_checkpoint(source, self._name)
-        theirs = list_segments(target, self._name, runs)
+        theirs, their_cuts = list_segments(target, self._name, runs)
         there = latest_checkpoint(target, self._name)
         covered = self._tables.coverage(source, checkpoint, runs) if checkpoint else {}
         their_covered = self._tables.coverage(target, there, runs) if there else {}
+        our_cuts += self._tables.cuts(source, checkpoint, runs) if checkpoint else []
+        their_cuts += self._tables.cuts(target, there, runs) if there else []
+        cuts = lacking_cuts(our_cuts, their_cuts)
         unlisted = self._unlisted(runs, there)
         sides = {
             run: Sides(
@@ -234,6 +237,7 @@ class _Experiment:
                 covered.get(run, NOTHING),
                 their_covered.get(run, NOTHING),
                 run in unlisted,
+                cuts.get(run, ()),
             )
             for run in runs
         }

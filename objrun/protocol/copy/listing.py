@@ -12,7 +12,7 @@ from objrun.storage import together
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from objrun.format.keys import SegmentKey
+    from objrun.format.keys import CutKey, SegmentKey
     from objrun.storage import ObjectInfo, Store
 
     Segments = Mapping[SegmentKey, int]
@@ -73,15 +73,20 @@ def list_experiment(store: Store, experiment: str) -> dict[int, int]:
     return {number: info.size for info in listed if (number := keys.parse_version(info.key))}
 
 
-def list_segments(store: Store, experiment: str, runs: Collection[str]) -> dict[str, Segments]:
-    """Return the segments of some runs of an experiment, and their sizes, by run."""
+def list_segments(
+    store: Store, experiment: str, runs: Collection[str]
+) -> tuple[dict[str, Segments], list[CutKey]]:
+    """Return the segments of some runs of an experiment, and their sizes, by run; and cuts."""
     found: dict[str, dict[SegmentKey, int]] = {run: {} for run in runs}
+    cuts: list[CutKey] = []
     listed = _listed(store, runs, lambda run: keys.shards(experiment, run), keys.shards(experiment))
     for info in listed:
-        segment = keys.parse_segment(info.key)
+        segment, cut = keys.parse_segment(info.key), keys.parse_cut(info.key)
         if segment is not None and segment.run in found:
             found[segment.run][segment] = info.size
-    return {**found}
+        elif cut is not None and cut.run in found:
+            cuts.append(cut)
+    return {**found}, cuts
 
 
 def _listed(

@@ -16,9 +16,9 @@ from objrun.protocol.cover import choose
 from objrun.protocol.live import run_scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from objrun.format.keys import SegmentKey
+    from objrun.format.keys import CutKey, SegmentKey
     from objrun.protocol.copy.claims import Claim, Claims
     from objrun.protocol.copy.listing import Folder, Segments
     from objrun.protocol.copy.pair import Pair
@@ -30,6 +30,7 @@ class Sides(NamedTuple):
     """What was listed of one run on both sides, and what its tables cover.
 
     `unmarked`: all of the run is version 1, on both sides, and no listing of the target shows it.
+    `cuts`: those that the target lacks.
     """
 
     ours: Folder
@@ -39,21 +40,23 @@ class Sides(NamedTuple):
     covered: Covered
     their_covered: Covered
     unmarked: bool
+    cuts: Sequence[CutKey] = ()
 
 
 @dataclass
 class RunPlan:
     """What is to be done for a run, in this order; sizes are in bytes.
 
-    `objects`: segments and properties, any order. `rows`: from the source's tables, below `root`.
-    `claims`: its number. `versions`: numbers and sizes. `forked`: versions to be committed again
-    behind those of the target. `unmarked`: version 1 is there, perhaps without its marker.
-    `superseded`: to be deleted in the target. `number` is the run's where that is another's in the
-    target, `conflict` says what cannot be copied and why.
+    `cuts`: where writers were cut. `objects`: segments and properties, any order. `rows`: from the
+    source's tables, below `root`. `claims`: its number. `versions`: numbers and sizes. `forked`:
+    versions to be committed again behind those of the target. `unmarked`: version 1 is there,
+    perhaps without its marker. `superseded`: to be deleted in the target. `number` is the run's
+    where that is another's in the target, `conflict` says what cannot be copied and why.
     """
 
     run: str
     root: str = ""
+    cuts: Sequence[CutKey] = ()
     objects: list[tuple[str, int]] = field(default_factory=list)
     rows: list[TableRows] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
@@ -68,7 +71,8 @@ class RunPlan:
     def is_empty(self) -> bool:
         """Whether the target has all of the run already."""
         versions = self.versions or self.forked or self.unmarked
-        return not (self.objects or self.rows or versions or self.superseded or self.conflict)
+        points = self.cuts or self.objects or self.rows or self.superseded
+        return not (points or versions or self.conflict)
 
 
 def plan_run(pair: Pair, experiment: str, run: str, sides: Sides, claims: Claims) -> RunPlan | None:
@@ -149,6 +153,7 @@ def _plan_objects(plan: RunPlan, experiment: str, sides: Sides) -> None:
         for segment in sides.their_segments
         if segment not in best and any(_holds(other, segment) for other in mine)
     ]
+    plan.cuts = sides.cuts
     plan.root = sides.covered.root
     plan.rows = missing_rows(plan.run, [*sides.their_segments, *wanted], sides)
 
@@ -165,6 +170,22 @@ def missing_rows(run: str, there: Iterable[SegmentKey], sides: Sides) -> list[Ta
         for writer, stop in sorted(sides.covered.stops.items())
         if position[writer] < stop
     ]
+
+
+def lacking_cuts(ours: Iterable[CutKey], theirs: Iterable[CutKey]) -> dict[str, list[CutKey]]:
+    """Return by run the least cuts of writers that are below all of theirs.
+
+    >>> from objrun.format.keys import CutKey
+    >>> lacking_cuts([CutKey("r", "a", 5), CutKey("r", "a", 3)], [CutKey("r", "a", 4)])
+    {'r': [CutKey(run='r', writer='a', step=3)]}
+    """
+    known = {cut[:2]: cut.step for cut in sorted(theirs, reverse=True)}
+    least = {cut[:2]: cut for cut in sorted(ours, reverse=True)}
+    found: dict[str, list[CutKey]] = {}
+    for whose, cut in least.items():
+        if cut.step < known.get(whose, cut.step + 1):
+            found.setdefault(cut.run, []).append(cut)
+    return found
 
 
 def outermost(segments: Iterable[SegmentKey]) -> set[SegmentKey]:

@@ -116,7 +116,8 @@ class Estimate:
 def note(copied: Copied, experiment: str, plan: RunPlan) -> None:
     """Count a run that is done, and keep what people must be told of it."""
     copied.seen += 1
-    copied.runs += bool(plan.objects or plan.rows or plan.versions or plan.forked)
+    points = plan.cuts or plan.objects or plan.rows
+    copied.runs += bool(points or plan.versions or plan.forked)
     if plan.number is not None:
         copied.taken.append(Taken(experiment, plan.number, plan.run))
     if plan.conflict:

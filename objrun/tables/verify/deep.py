@@ -15,6 +15,7 @@ from objrun.protocol.chain import load
 from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.protocol.live import RESTARTS, run_scheme
 from objrun.storage import together
+from objrun.tables.cuts import counting, cuts_in_tables
 from objrun.tables.merging import merge_frames
 from objrun.tables.reading import Rows, TableReader
 from objrun.tables.run_rows import stored_frame, version_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from objrun.format.checkpoints import Checkpoint
     from objrun.format.states import Version
     from objrun.storage import Store
+    from objrun.tables.cuts import Cuts
     from objrun.tables.verify.runs import Runs
 
 RUNS_AT_ONCE: Final = 10_000
@@ -119,7 +121,9 @@ def _shown(value: object) -> str:
 def compare_summaries(store: Store, checkpoint: Checkpoint) -> Iterator[Finding]:
     """Yield the metrics whose summary is not what their points come to."""
     levels = sorted({file.level for file in checkpoint.files})
-    sources = [frames(store, checkpoint, level) for level in levels for frames in (_points, _parts)]
+    cuts = cuts_in_tables(store, checkpoint, Rows())
+    sources = [_points(store, checkpoint, level, cuts) for level in levels]
+    sources += [_parts(store, checkpoint, level) for level in levels]
     where = keys.tables(checkpoint.experiment)
     for wrong in merge_frames(sources, _differing):
         for _, run, name, writer in wrong.iter_rows():
@@ -133,10 +137,10 @@ def _readers(store: Store, checkpoint: Checkpoint, kind: str, level: int) -> Ite
             yield TableReader(store, checkpoint.experiment, file)
 
 
-def _points(store: Store, checkpoint: Checkpoint, level: int) -> Iterator[pl.DataFrame]:
+def _points(store: Store, checkpoint: Checkpoint, level: int, cuts: Cuts) -> Iterator[pl.DataFrame]:
     for reader in _readers(store, checkpoint, "metrics", level):
         for chunk in reader.chunks(Rows()):
-            yield parts_of(chunk).with_columns(pl.lit(value=True).alias("made"))
+            yield parts_of(counting(chunk, cuts)).with_columns(pl.lit(value=True).alias("made"))
 
 
 def _parts(store: Store, checkpoint: Checkpoint, level: int) -> Iterator[pl.DataFrame]:

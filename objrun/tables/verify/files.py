@@ -22,6 +22,7 @@ COLUMNS: Final = {
     "summary": (*KEYS["summary"], "points"),
     "metrics": KEYS["metrics"],
     "coverage": (*KEYS["coverage"], "stop"),
+    "cuts": (*KEYS["cuts"], "step"),
 }
 """The columns that are looked at."""
 

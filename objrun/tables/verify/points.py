@@ -20,6 +20,7 @@ from objrun.protocol.live import RESTARTS, Shard, list_logged
 from objrun.protocol.settle import insist
 from objrun.storage import together
 from objrun.tables.chunks import BLOCK, Decoded, Source, chunk_of_segments, full_frame
+from objrun.tables.cuts import counting
 from objrun.tables.merging import merge_frames
 from objrun.tables.reading import Rows, TableReader, chunk_of_table
 from objrun.tables.summing import joined, parts_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from objrun.format.keys import SegmentKey
     from objrun.storage import Store
     from objrun.tables.chunks import Chunk
+    from objrun.tables.cuts import Cuts
     from objrun.tables.verify.salvage import OldTable
 
 BATCH_ROWS: Final = 250_000
@@ -57,6 +59,7 @@ class Points:
     roots: Mapping[str, str]
     purged: Collection[str]
     is_doubted: Callable[[str], bool]
+    cuts: Cuts
     lost: int = 0
     _stops: dict[tuple[str, str, str], int] = field(default_factory=dict)
 
@@ -68,7 +71,7 @@ class Points:
 
         metrics = write_chunks(target("metrics"), self._chunks())
         parts = (
-            parts_of(chunk)
+            parts_of(counting(chunk, self.cuts))
             for file in metrics
             for chunk in TableReader(self.store, self.experiment, file).chunks(Rows())
         )

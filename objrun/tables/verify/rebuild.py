@@ -14,12 +14,15 @@ from objrun import clock
 from objrun.errors import FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.checkpoints import Checkpoint, decode_checkpoint
+from objrun.format.tables import CUTS
 from objrun.protocol.chain import load_last
 from objrun.protocol.checkpointing import commit_checkpoint
 from objrun.protocol.live import list_logged, run_scheme
 from objrun.protocol.purge import list_markers
 from objrun.protocol.settle import insist
 from objrun.storage import together
+from objrun.tables.cuts import least
+from objrun.tables.cutting import write_cuts
 from objrun.tables.reading import Rows
 from objrun.tables.run_rows import STORED, stored_frame
 from objrun.tables.verify.points import Points
@@ -89,14 +92,22 @@ def _remade(
 ) -> tuple[list[TableFile], int]:
     """Return new files of all kinds, and how many points that are covered were not found."""
     # Whatever is compacted from here on takes the number that this is to be committed under.
-    segments = list_logged(store, experiment).segments
+    segments, live = list_logged(store, experiment)
     marked = list_markers(store, experiment)
     rows, purged = _run_rows(store, experiment, {*runs, *marked}, is_doubted)
     target = Target(store, experiment, base, "runs", 0)
     files = write_frames(target, [rows] if rows.height else [])
     roots = dict(rows.select("run_id", "root_run_id").iter_rows())
-    points = Points(store, experiment, segments, roots, purged, is_doubted)
-    return [*files, *points.write(base)], points.lost
+    # A cut is for ever, so whatever tells of one counts.
+    tables = salvaged(old_tables(store, experiment, "cuts", lambda _name: True), Rows(), CUTS.names)
+    told = [
+        row for frame in tables for row in frame.drop_nulls().iter_rows() if row[1] not in purged
+    ]
+    told += [(roots[run], run, w, step) for (run, w), step in live.items() if run in roots]
+    cuts = least(*({(run, writer): step} for _, run, writer, step in told))
+    points = Points(store, experiment, segments, roots, purged, is_doubted, cuts)
+    files += [*points.write(base), *write_cuts(store, experiment, base, told)]
+    return files, points.lost
 
 
 def _run_rows(
