@@ -15,7 +15,7 @@ from objrun.errors import NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.protocol.live import RESTARTS, list_logged
-from objrun.protocol.settle import insist
+from objrun.protocol.settle import put_new
 from objrun.storage import together
 from objrun.tables.reading import Rows, TableReader, of_root
 from objrun.tables.spread import spread
@@ -76,7 +76,7 @@ def rewind(store: Store, experiment: str, run: tuple[str, str], step: int) -> No
             continue
         every = {(each.run, each.writer): step for each in segments} | dict.fromkeys(stops, step)
         missing = [keys.cut(experiment, *whose, step) for whose in sorted(deeper(every, known))]
-        for answer in together(store, lambda key: insist(lambda: store.put(key, b"")), missing):
+        for answer in together(store, lambda key: put_new(store, key, b""), missing):
             answer()
         return
     message = f"the tables of {experiment!r} change faster than they can be read: try again"
