@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 DEMO := $(VENV)/.installed-demo
 AZURITE := .servers/.installed
 
-.PHONY: help demo test test-slow simulate check bench format serve-s3 clean
+.PHONY: help demo test test-slow test-radosgw simulate soak check bench format serve-s3 clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -26,8 +26,14 @@ test: $(DEV) $(AZURITE)  ## run all that CI runs [STEPS="lint types"]
 test-slow: $(DEV) $(AZURITE)  ## run the tests that are too slow for every change
 	@$(BIN)/python -m pytest -m slow tests
 
+test-radosgw: $(DEV)  ## run the suite of stores on Ceph's S3; needs its Debian packages
+	@$(BIN)/python -m pytest --numprocesses=0 tests/storage/on_radosgw.py
+
 simulate: $(DEV)  ## play the simulated world in many more orders [SEEDS=1000]
 	@$(BIN)/python tools/simulate $(if $(SEEDS),--seeds $(SEEDS),--long)
+
+soak: $(DEV)  ## everything at once at one store, processes killed, then an account [MINUTES=60]
+	@$(BIN)/python tools/soak $(if $(MINUTES),--minutes $(MINUTES))
 
 check: test  ## the same as test
 

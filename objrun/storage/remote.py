@@ -24,6 +24,7 @@ from objrun.errors import (
 from objrun.storage.classify import answer_of, classify
 from objrun.storage.keys import check_key, check_prefix, check_range
 from objrun.storage.location import AZURE, GCS, S3
+from objrun.storage.probe import PROBE
 from objrun.storage.verbs import ObjectInfo
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RemoteStore", "connect_remote"]
 
-_CLOCK = "objrun.now"
 _RANGE_NOT_SATISFIABLE = 416
 
 # A thread that makes fsspec's event loop holds its lock. fsspec means to renew the lock in forked
@@ -129,7 +129,8 @@ class RemoteStore:
 
     def now(self) -> datetime:
         """Return the time stamped on a new object, in three requests; see `Now`."""
-        folder = f"{_CLOCK}-{clock.random_hex(8)}/"
+        # If the process dies here, what it leaves is of the kind that no reader looks at.
+        folder = f"{PROBE}-{clock.random_hex(8)}/"
         self.put(f"{folder}0", b"")
         try:
             seen = self.list(folder)

@@ -34,7 +34,17 @@ from objrun.testing.s3_keys import ACCESS_KEY, REGION, SECRET_KEY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Server", "ServerMissingError", "azure_server", "gcs_server", "s3_server"]
+__all__ = [
+    "Server",
+    "ServerMissingError",
+    "ask",
+    "azure_server",
+    "free_port",
+    "gcs_server",
+    "running",
+    "s3_options",
+    "s3_server",
+]
 
 _ACCOUNT = "devstoreaccount1"
 # The account of every Azure emulator, published in its documentation.
@@ -82,8 +92,8 @@ def s3_server(*, locked: bool = True) -> Iterator[Server]:
     """Run the local S3; `locked=False` lets two creates win now and then."""
     command = [sys.executable, "-m", "objrun.testing.s3"]
     port = free_port()
-    with _running([*command, f"--port={port}", *([] if locked else ["--unlocked"])], port) as pid:
-        yield Server("s3", port, pid, _s3_options, _make_s3)
+    with running([*command, f"--port={port}", *([] if locked else ["--unlocked"])], port) as pid:
+        yield Server("s3", port, pid, s3_options, _make_s3)
 
 
 @contextmanager
@@ -97,7 +107,7 @@ def gcs_server() -> Iterator[Server]:
     port = free_port()
     here = f"127.0.0.1:{port}"
     flags = ["-scheme", "http", "-backend", "memory", "-host", "127.0.0.1", "-port", str(port)]
-    with _running(
+    with running(
         [program, *flags, "-external-url", f"http://{here}", "-public-host", here], port
     ) as pid:
         yield Server("gs", port, pid, _gcs_options, _make_gcs)
@@ -115,7 +125,7 @@ def azure_server(program: str | None) -> Iterator[Server]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="azurite-") as folder:
         flags = ["--silent", "--disableTelemetry", "--skipApiVersionCheck", "--loose"]
-        with _running([program, f"--blobPort={port}", "-l", folder, *flags], port) as pid:
+        with running([program, f"--blobPort={port}", "-l", folder, *flags], port) as pid:
             yield Server("abfs", port, pid, _azure_options, _make_azure)
 
 
@@ -132,7 +142,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def _running(command: list[str], port: int) -> Iterator[int]:
+def running(command: list[str], port: int | None, patience: float = _START) -> Iterator[int]:
+    """Run a server for as long as the context lasts; wait until it listens, if it has a port."""
     with (
         tempfile.TemporaryFile() as output,
         subprocess.Popen(  # noqa: S603 - the commands are those above
@@ -140,7 +151,8 @@ def _running(command: list[str], port: int) -> Iterator[int]:
         ) as process,
     ):
         try:
-            _await_port(process, port, output)
+            if port is not None:
+                _await_port(process, port, patience, output)
             yield process.pid
         finally:
             process.terminate()
@@ -150,8 +162,10 @@ def _running(command: list[str], port: int) -> Iterator[int]:
                 process.kill()
 
 
-def _await_port(process: subprocess.Popen[bytes], port: int, output: IO[bytes]) -> None:
-    deadline = clock.monotonic() + _START
+def _await_port(
+    process: subprocess.Popen[bytes], port: int, patience: float, output: IO[bytes]
+) -> None:
+    deadline = clock.monotonic() + patience
     while clock.monotonic() < deadline and process.poll() is None:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -163,7 +177,8 @@ def _await_port(process: subprocess.Popen[bytes], port: int, output: IO[bytes]) 
     raise RuntimeError(f"{process.args!r} does not answer: {output.read().decode()[-2000:]}")
 
 
-def _s3_options(port: int) -> dict[str, Any]:
+def s3_options(port: int) -> dict[str, Any]:
+    """Return the storage options of an S3 at a port, for the one user it knows."""
     return {
         "endpoint_url": f"http://127.0.0.1:{port}",
         "key": ACCESS_KEY,
@@ -174,7 +189,7 @@ def _s3_options(port: int) -> dict[str, Any]:
 
 def _make_s3(port: int, name: str) -> None:
     credential = f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/20260101/{REGION}/s3/aws4_request"
-    _ask(port, "PUT", f"/{name}", {"Authorization": credential})
+    ask(port, "PUT", f"/{name}", {"Authorization": credential})
 
 
 def _fake_gcs() -> str:
@@ -193,7 +208,7 @@ def _gcs_options(port: int) -> dict[str, Any]:
 
 def _make_gcs(port: int, name: str) -> None:
     body = json.dumps({"name": name}).encode()
-    _ask(port, "POST", "/storage/v1/b", {"Content-Type": "application/json"}, body)
+    ask(port, "POST", "/storage/v1/b", {"Content-Type": "application/json"}, body)
 
 
 def _azure_options(port: int) -> dict[str, Any]:
@@ -213,12 +228,13 @@ def _make_azure(port: int, name: str) -> None:
     text = "PUT" + "\n" * 12 + signed + f"/{_ACCOUNT}/{_ACCOUNT}/{name}\nrestype:container"
     digest = hmac.digest(base64.b64decode(_ACCOUNT_KEY), text.encode(), hashlib.sha256)
     headers["Authorization"] = f"SharedKey {_ACCOUNT}:{base64.b64encode(digest).decode()}"
-    _ask(port, "PUT", f"/{_ACCOUNT}/{name}?restype=container", headers)
+    ask(port, "PUT", f"/{_ACCOUNT}/{name}?restype=container", headers)
 
 
-def _ask(
+def ask(
     port: int, method: str, path: str, headers: dict[str, str], body: bytes | None = None
 ) -> None:
+    """Send one request to a server on this machine; RuntimeError if it refuses."""
     connection = HTTPConnection("127.0.0.1", port, timeout=_START)
     try:
         connection.request(method, path, body, headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from tests.processes.programs import Place, launch, perform
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from objrun.testing.servers import Server
 
 KILLS = [36, *(pytest.param(kills, marks=pytest.mark.slow) for kills in (150, 151, 152))]
 
@@ -116,12 +119,16 @@ def test_whoever_is_killed_loses_only_what_was_not_flushed(
         completed=(told / "completed").read_text().split(),
         most_unfinished=kills,
     )
-    findings = list(verify(place.workspace().reading(), None, deep=True, tell=lambda _: None))
-    assert findings == []
+    check_sound(place)
     after = perform(place, "with start('after') as run: run.log('x', 1.0)")
     assert after.code == 0, after.err
     frame = place.workspace().runs().collect()
     assert place.run("after").number == frame["number"].max()
+
+
+def check_sound(place: Place) -> None:
+    """`objrun verify --deep` finds nothing."""
+    assert [*verify(place.workspace().reading(), None, deep=True, tell=lambda _: None)] == []
 
 
 def check_points(place: Place, flushed: Counter[str]) -> None:
@@ -174,3 +181,18 @@ def test_what_nobody_flushes_is_flushed_by_itself(place: Place) -> None:
         assert program.process.poll() is None
     program.end()
     assert place.values() == list(range(len(place.values())))
+
+
+@pytest.mark.xdist_group("s3")
+def test_what_is_left_of_a_question_for_the_time_is_in_nobodys_way(s3_server: Server) -> None:
+    """The clock of a bucket is that of an object made for it, which goes afterwards."""
+    place = Place(s3_server.new_bucket(), s3_server.options)
+    source = """
+        from objrun.storage.remote import RemoteStore
+        RemoteStore.delete = lambda store, keys: os.kill(os.getpid(), signal.SIGKILL)
+        workspace().store.now()
+    """
+    assert perform(place, source).code == -signal.SIGKILL
+    after = perform(place, "start().complete()")
+    assert after.code == 0, after.err
+    check_sound(place)
