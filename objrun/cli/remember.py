@@ -57,6 +57,11 @@ class RememberingStore:
         self._read.pop(key, None)
         self._store.put(key, data)
 
+    def upload(self, key: str, parts: Iterable[bytes]) -> None:
+        """Write an object in parts."""
+        self._read.pop(key, None)
+        self._store.upload(key, parts)
+
     def put_if_absent(self, key: str, data: bytes) -> None:
         """Create an object."""
         self._store.put_if_absent(key, data)

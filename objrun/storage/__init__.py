@@ -10,7 +10,7 @@ from objrun.storage.local import LocalStore
 from objrun.storage.memory import MemoryStore
 from objrun.storage.opening import connect, open_store
 from objrun.storage.probe import prove
-from objrun.storage.together import together
+from objrun.storage.together import in_flight, together
 from objrun.storage.verbs import (
     Delete,
     Folders,
@@ -22,6 +22,7 @@ from objrun.storage.verbs import (
     Put,
     PutIfAbsent,
     Store,
+    Upload,
 )
 from objrun.storage.wrappers import Asked, CountingStore, Fault, FaultyStore, LatencyStore
 
@@ -43,7 +44,9 @@ __all__ = [
     "Put",
     "PutIfAbsent",
     "Store",
+    "Upload",
     "connect",
+    "in_flight",
     "open_store",
     "prove",
     "together",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from objrun.storage.verbs import ObjectInfo
 
@@ -38,6 +38,10 @@ class Bucket(Protocol):
 
     def write(self, path: str, data: bytes) -> None:
         """Store an object, in one request while it is small."""
+        ...
+
+    def write_parts(self, path: str, parts: Iterator[bytes]) -> None:
+        """Store an object of two or more parts; where taking one fails, store nothing."""
         ...
 
     def create(self, path: str, data: bytes) -> None:

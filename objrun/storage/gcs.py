@@ -12,6 +12,7 @@ import asyncio
 import io
 import json
 from datetime import UTC, datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -86,6 +87,19 @@ class GCSBucket:
         """Upload in one request."""
         self._upload(path, data)
 
+    def write_parts(self, path: str, parts: Iterator[bytes]) -> None:
+        """Upload in a session that ends with the last part; without it, nothing is stored."""
+        kind = {"X-Upload-Content-Type": "application/octet-stream"}
+        headers, _ = self._fs.call(
+            "POST", self._place(), uploadType="resumable", headers=kind, json={"name": path}
+        )
+        start, part = 0, next(parts)
+        for following in chain(parts, (None,)):
+            stop = start + len(part)
+            self._send(headers["Location"], part, start, stop if following is None else None)
+            start, part = stop, following or b""
+        self._exists = True
+
     def create(self, path: str, data: bytes) -> None:
         """Upload in one request, with ifGenerationMatch=0."""
         self._upload(path, data, ifGenerationMatch="0")
@@ -119,13 +133,30 @@ class GCSBucket:
         )
         self._fs.call(
             "POST",
-            f"{self._fs._location}/upload/storage/v1/b/{quote(self._name)}/o",  # noqa: SLF001
+            self._place(),
             uploadType="multipart",
             headers={"Content-Type": f'multipart/related; boundary="{boundary}"'},
             data=_Body(b"".join((opened.encode(), data, f"\r\n--{boundary}--".encode()))),
             **condition,
         )
         self._exists = True
+
+    def _place(self) -> str:
+        return f"{self._fs._location}/upload/storage/v1/b/{quote(self._name)}/o"  # noqa: SLF001
+
+    def _send(self, session: str, data: bytes, start: int, size: int | None) -> None:
+        """Send the bytes from `start` on, the last ones where the `size` of all is given."""
+        while True:
+            stop = start + len(data)
+            told = f"bytes {start}-{stop - 1}/{'*' if size is None else size}"
+            headers, _ = self._fs.call(
+                "POST", session, headers={"Content-Range": told}, data=_Body(data)
+            )
+            # A session may have taken less than it was sent.
+            taken = int(headers.get("Range", f"0-{stop - 1}").rpartition("-")[2]) + 1
+            if taken >= stop:
+                return
+            data, start = data[taken - start :], taken
 
     def _read(self, path: str, **part: int) -> bytes:
         try:

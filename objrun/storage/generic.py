@@ -76,6 +76,19 @@ class GenericBucket:
         """Write the file."""
         self._in_folder(path, lambda: self._fs.pipe_file(self._path(path), data))
 
+    def write_parts(self, path: str, parts: Iterator[bytes]) -> None:
+        """Write the file bit by bit."""
+        self._fs.makedirs(self._path(path).rpartition("/")[0], exist_ok=True)
+        file = self._fs.open(self._path(path), "wb")
+        try:
+            for part in parts:
+                file.write(part)
+        except BaseException:
+            file.discard()
+            file.closed = True
+            raise
+        file.close()
+
     def create(self, path: str, data: bytes) -> None:
         """Write the file in the mode that must refuse to replace one."""
         if type(self._fs).pipe_file is fsspec.AbstractFileSystem.pipe_file:

@@ -9,7 +9,7 @@ from objrun.errors import StoreFullError
 from objrun.storage.wrappers import Around
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from objrun.storage.verbs import Store
 
@@ -46,14 +46,19 @@ class Limited(Around):
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object; see `Put`."""
-        self._make_room(key, data)
+        self._make_room(key, len(data))
         super().put(key, data)
         self._stored()
 
     def put_if_absent(self, key: str, data: bytes) -> None:
         """Create an object; see `PutIfAbsent`."""
-        self._make_room(key, data)
+        self._make_room(key, len(data))
         super().put_if_absent(key, data)
+        self._stored()
+
+    def upload(self, key: str, parts: Iterable[bytes]) -> None:
+        """Write an object in parts; see `Upload`."""
+        super().upload(key, self._fitting(key, parts))
         self._stored()
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -63,15 +68,22 @@ class Limited(Around):
         with self._lock:
             self._used -= sum(self._sizes.pop(key, 0) for key in named)
 
-    def _make_room(self, key: str, data: bytes) -> None:
+    def _fitting(self, key: str, parts: Iterable[bytes]) -> Iterator[bytes]:
+        size = 0
+        for part in parts:
+            size += len(part)
+            self._make_room(key, size)
+            yield part
+
+    def _make_room(self, key: str, size: int) -> None:
         self._told()
         with self._lock:
-            used = self._used + len(data) - self._sizes.get(key, 0)
+            used = self._used + size - self._sizes.get(key, 0)
             if used > self.limit:
                 message = f"{self.url} would take more than {self.limit} bytes ({self._name})"
                 raise StoreFullError(message)
             self._used = used
-            self._sizes[key] = len(data)
+            self._sizes[key] = size
 
     def _stored(self) -> None:
         # After it is there: whoever sees the number finds the object.

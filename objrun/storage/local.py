@@ -18,6 +18,7 @@ import os
 import stat
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -25,6 +26,7 @@ from objrun import clock
 from objrun.errors import AlreadyExistsError, NotFoundError, StoreError
 from objrun.storage.keys import SCRATCH, check_key, check_prefix, check_range, is_piece
 from objrun.storage.oserrors import ABSENT, classify_os_error
+from objrun.storage.parts import Parts, whole_source
 from objrun.storage.recipes import (
     LACKS_UNNAMED,
     Recipe,
@@ -34,12 +36,13 @@ from objrun.storage.recipes import (
     stamp,
     sync_folder,
     touch,
+    write_scratch,
 )
 from objrun.storage.tree import Tree
 from objrun.storage.verbs import ObjectInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["LocalStore"]
 
@@ -82,13 +85,24 @@ class LocalStore:
     def put(self, key: str, data: bytes) -> None:
         """Write the object by renaming a finished file over it; see `Put`."""
         with _classified(f"cannot store {key} in {self.url}"):
-            self._store(replace if data else touch, key, data)
+            self._store(self._recipe(replace if data else touch, data), key)
+
+    def upload(self, key: str, parts: Iterable[bytes]) -> None:
+        """Write the object by renaming a finished file over it; see `Upload`."""
+        check_key(key)
+        with whole_source(), _classified(f"cannot store {key} in {self.url}"):
+            temporary = write_scratch(Parts(parts), scratch=self._scratch(), durable=self._durable)
+            try:
+                self._store(partial(os.replace, temporary), key)
+            except BaseException:
+                os.unlink(temporary)
+                raise
 
     def put_if_absent(self, key: str, data: bytes) -> None:
         """Create the object by linking a finished file; see `PutIfAbsent`."""
         with _classified(f"cannot create {key} in {self.url}"):
             try:
-                self._store(self._create, key, data)
+                self._store(self._recipe(self._create, data), key)
             except FileExistsError:
                 raise self._taken(key) from None
 
@@ -163,14 +177,17 @@ class LocalStore:
             finally:
                 os.close(fd)
 
-    def _store(self, recipe: Recipe, key: str, data: bytes) -> None:
+    def _recipe(self, recipe: Recipe, data: bytes) -> Callable[[str], None]:
+        return lambda path: recipe(path, data, scratch=self._scratch(), durable=self._durable)
+
+    def _store(self, make: Callable[[str], None], key: str) -> None:
         check_key(key)
         folder = key.rpartition("/")[0]
         path = self._tree.path(key)
         for left in reversed(range(_TRIES)):
             try:
                 self._tree.ensure(folder)
-                recipe(path, data, scratch=self._scratch(), durable=self._durable)
+                make(path)
                 break
             except FileNotFoundError:
                 if not left:

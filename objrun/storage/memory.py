@@ -85,6 +85,10 @@ class MemoryStore:
         with _LOCK:
             self._set(key, data)
 
+    def upload(self, key: str, parts: Iterable[bytes]) -> None:
+        """Write the object; see `Upload`."""
+        self.put(key, b"".join(parts))
+
     def put_if_absent(self, key: str, data: bytes) -> None:
         """Create the object; see `PutIfAbsent`."""
         check_key(key)

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from objrun import clock
 from objrun.errors import UnsafeStoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "LACKS_UNNAMED",
@@ -26,6 +29,7 @@ __all__ = [
     "stamp",
     "sync_folder",
     "touch",
+    "write_scratch",
 ]
 
 LACKS_UNNAMED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
@@ -55,7 +59,9 @@ def link_unnamed(path: str, data: bytes, *, scratch: str, durable: bool) -> None
     folder = path[: path.rindex("/")] or "/"
     fd = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, _MODE)
     try:
-        _write(fd, data, durable=durable)
+        _write(fd, data)
+        if durable:
+            os.fsync(fd)
         # The directory descriptor is not used, but makes Python ask for a link that follows /proc.
         os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd)
     finally:
@@ -69,7 +75,7 @@ def link_named(path: str, data: bytes, *, scratch: str, durable: bool) -> None:
         FileExistsError: the name is taken.
         UnsafeStoreError: the file system has no hard links, so it cannot tell who was first.
     """
-    temporary = _write_scratch(data, scratch=scratch, durable=durable)
+    temporary = write_scratch([data], scratch=scratch, durable=durable)
     try:
         os.link(temporary, path)
     except OSError as error:
@@ -82,7 +88,7 @@ def link_named(path: str, data: bytes, *, scratch: str, durable: bool) -> None:
 
 def replace(path: str, data: bytes, *, scratch: str, durable: bool) -> None:
     """Make `path` hold `data`, whatever it held; a reader sees the old bytes or the new ones."""
-    temporary = _write_scratch(data, scratch=scratch, durable=durable)
+    temporary = write_scratch([data], scratch=scratch, durable=durable)
     try:
         os.replace(temporary, path)
     except OSError:
@@ -102,7 +108,7 @@ def touch(path: str, data: bytes, *, scratch: str, durable: bool) -> None:  # no
 
 def stamp(scratch: str) -> float:
     """Return the seconds since the epoch that the file system stamps on a file made now."""
-    temporary = _write_scratch(b"", scratch=scratch, durable=False)
+    temporary = write_scratch([], scratch=scratch, durable=False)
     try:
         return os.stat(temporary).st_mtime
     finally:
@@ -118,12 +124,16 @@ def sync_folder(folder: str) -> None:
         os.close(fd)
 
 
-def _write_scratch(data: bytes, *, scratch: str, durable: bool) -> str:
+def write_scratch(parts: Iterable[bytes], *, scratch: str, durable: bool) -> str:
+    """Return the path of a new file in `scratch` that holds `parts`, one after the other."""
     path = f"{scratch}/{clock.random_hex(12)}"
     fd = os.open(path, _NEW, _MODE)
     try:
-        _write(fd, data, durable=durable)
-    except OSError:
+        for part in parts:
+            _write(fd, part)
+        if durable:
+            os.fsync(fd)
+    except BaseException:
         os.unlink(path)
         raise
     finally:
@@ -131,10 +141,8 @@ def _write_scratch(data: bytes, *, scratch: str, durable: bool) -> str:
     return path
 
 
-def _write(fd: int, data: bytes, *, durable: bool) -> None:
+def _write(fd: int, data: bytes) -> None:
     written = os.write(fd, data)
     # Linux writes at most 2 GiB at once, and a quota may cut a write short.
     while written < len(data):
         written += os.write(fd, memoryview(data)[written:])
-    if durable:
-        os.fsync(fd)

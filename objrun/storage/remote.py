@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from fsspec.asyn import reset_lock
@@ -24,6 +25,7 @@ from objrun.errors import (
 from objrun.storage.classify import answer_of, classify
 from objrun.storage.keys import check_key, check_prefix, check_range
 from objrun.storage.location import AZURE, GCS, S3
+from objrun.storage.parts import Parts, whole_source
 from objrun.storage.probe import PROBE
 from objrun.storage.verbs import ObjectInfo
 
@@ -89,6 +91,18 @@ class RemoteStore:
         check_key(key)
         with self._classified(f"cannot store {key} in {self.url}", absent=BucketNotFoundError):
             self._bucket().write(self._prefix + key, data)
+
+    def upload(self, key: str, parts: Iterable[bytes]) -> None:
+        """Write the object, in one request where there is but one part; see `Upload`."""
+        check_key(key)
+        what = f"cannot store {key} in {self.url}"
+        with whole_source(), self._classified(what, absent=BucketNotFoundError):
+            source = Parts(parts)
+            first, second = next(source, b""), next(source, None)
+            if second is None:
+                self._bucket().write(self._prefix + key, first)
+            else:
+                self._bucket().write_parts(self._prefix + key, chain((first, second), source))
 
     def put_if_absent(self, key: str, data: bytes) -> None:
         """Create the object, in one request; see `PutIfAbsent`."""

@@ -8,6 +8,7 @@ its file verbs look before they act (`cat_file` asks for the size, `find` for th
 from __future__ import annotations
 
 from datetime import UTC
+from hashlib import md5
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from objrun.storage.bucket import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, me
 from objrun.storage.classify import Answer, category_of
 from objrun.storage.last import outlive_executors
 from objrun.storage.location import S3
+from objrun.storage.parts import AT_ONCE, BrokenSourceError
+from objrun.storage.together import in_flight
 from objrun.storage.verbs import ObjectInfo
 
 if TYPE_CHECKING:
@@ -88,6 +91,31 @@ class S3Bucket:
         """PutObject: whole and single, since only this replaces atomically everywhere."""
         self._call("put_object", Key=path, Body=data)
 
+    def write_parts(self, path: str, parts: Iterator[bytes]) -> None:
+        """CreateMultipartUpload, UploadPart for each, CompleteMultipartUpload.
+
+        One that the store broke off goes on with the parts that it has.
+        """
+        begun = self._begun(path)
+        upload = begun or self._call("create_multipart_upload", Key=path)["UploadId"]
+        stored = self._stored_parts(path, upload) if begun else {}
+
+        def send(part: tuple[int, bytes]) -> dict[str, Any]:
+            number, data = part
+            tag = stored.get(number)
+            if tag is None or tag.strip('"') != md5(data, usedforsecurity=False).hexdigest():
+                named = {"Key": path, "UploadId": upload, "PartNumber": number}
+                tag = self._call("upload_part", Body=data, **named)["ETag"]
+            return {"PartNumber": number, "ETag": tag}
+
+        try:
+            sent = [answer() for answer in in_flight(send, enumerate(parts, 1), at_once=AT_ONCE)]
+        except BrokenSourceError:
+            self._call("abort_multipart_upload", Key=path, UploadId=upload)
+            raise
+        whole = {"Key": path, "UploadId": upload, "MultipartUpload": {"Parts": sent}}
+        self._call("complete_multipart_upload", **whole)
+
     def create(self, path: str, data: bytes) -> None:
         """PutObject with If-None-Match. Never in parts: some servers then forget the condition."""
         self._call("put_object", Key=path, Body=data, IfNoneMatch="*")
@@ -116,6 +144,26 @@ class S3Bucket:
                 # The request succeeded, and says for each key what became of it.
                 category = category_of(S3, Answer(500, failed.get("Code", "")))
                 raise category(f"cannot delete {failed.get('Key')}: {failed.get('Message')}")
+
+    def _begun(self, path: str) -> str | None:
+        """Return the upload of this object that was begun last and not ended, None if none is."""
+        try:
+            found = self._call("list_multipart_uploads", Prefix=path).get("Uploads", [])
+        except PermissionError:
+            return None
+        mine = [(row["Initiated"], row["UploadId"]) for row in found if row["Key"] == path]
+        return max(mine)[1] if mine else None
+
+    def _stored_parts(self, path: str, upload: str) -> dict[int, str]:
+        """Return the tags of the parts that an upload has, by number."""
+        request: dict[str, Any] = {"Key": path, "UploadId": upload}
+        tags: dict[int, str] = {}
+        while True:
+            page = self._call("list_parts", **request)
+            tags.update((row["PartNumber"], row["ETag"]) for row in page.get("Parts", []))
+            if not page.get("IsTruncated"):
+                return tags
+            request["PartNumberMarker"] = page["NextPartNumberMarker"]
 
     def _pages(self, **request: Any) -> Iterator[dict[str, Any]]:
         while True:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
     from objrun.storage.verbs import Store
 
-__all__ = ["together"]
+__all__ = ["in_flight", "together"]
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
@@ -34,18 +35,34 @@ def together(
         for item in items:
             yield partial(act, item)
         return
+    yield from in_flight(act, items, at_once=store.concurrency, waiting=store.concurrency)
+
+
+def in_flight(
+    act: Callable[[_Item], _Answer], items: Iterable[_Item], *, at_once: int, waiting: int = 0
+) -> Iterator[Callable[[], _Answer]]:
+    """Do `act(item)` for each of `items` in `at_once` threads, and yield their outcomes in order.
+
+    `waiting` items more are taken before their turn. Each outcome is a function that returns or
+    raises what `act` did.
+
+    >>> [answer() for answer in in_flight(abs, [1, -2], at_once=2)]
+    [1, 2]
+    """
     from concurrent.futures import ThreadPoolExecutor  # a worker that only writes needs none
 
     remaining = iter(items)
-    with ThreadPoolExecutor(store.concurrency, thread_name_prefix="objrun-fetch") as pool:
-        waiting = deque(pool.submit(act, item) for item in islice(remaining, 2 * store.concurrency))
+    with ThreadPoolExecutor(at_once, thread_name_prefix="objrun-fetch") as pool:
+        taken: deque[Future[_Answer]] = deque()
         try:
-            while waiting:
-                answer = waiting.popleft()
+            for item in islice(remaining, at_once + waiting):
+                taken.append(pool.submit(act, item))
+            while taken:
+                answer = taken.popleft()
                 yield answer.result
                 for further in islice(remaining, 1):
-                    waiting.append(pool.submit(act, further))
+                    taken.append(pool.submit(act, further))
         finally:
             # The caller stopped early: do not ask for what nobody will read.
-            for answer in waiting:
+            for answer in taken:
                 answer.cancel()

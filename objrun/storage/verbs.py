@@ -31,6 +31,7 @@ __all__ = [
     "Put",
     "PutIfAbsent",
     "Store",
+    "Upload",
 ]
 
 
@@ -78,6 +79,22 @@ class Put(Protocol):
 
     def put(self, key: str, data: bytes) -> None:
         """Store `data` under `key`; readers see the old object or the new one, never a part.
+
+        Raises:
+            UnavailableError: it is unknown whether the object was stored.
+        """
+        ...
+
+
+class Upload(Protocol):
+    """Write an object that need not fit into memory."""
+
+    def upload(self, key: str, parts: Iterable[bytes]) -> None:
+        """Store the bytes of `parts`, one after the other, replacing what was there.
+
+        Readers see nothing before the last part was taken and stored; an error that `parts` raises
+        stores nothing, and is raised as it is. Some parts are taken while others are sent. All
+        but the last have one size, a multiple of 256 KiB of at least 5 MiB; at most 10,000 parts.
 
         Raises:
             UnavailableError: it is unknown whether the object was stored.
@@ -142,7 +159,7 @@ class Now(Protocol):
         ...
 
 
-class Store(Get, GetRange, Put, PutIfAbsent, List, Folders, Delete, Now, Protocol):
+class Store(Get, GetRange, Put, Upload, PutIfAbsent, List, Folders, Delete, Now, Protocol):
     """Every verb, safe to call from many threads, and from a child after a fork."""
 
     @property

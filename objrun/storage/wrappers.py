@@ -55,6 +55,10 @@ class Around:
         """Write an object; see `Put`."""
         self._ask("put", key, lambda: self.store.put(key, data))
 
+    def upload(self, key: str, parts: Iterable[bytes]) -> None:
+        """Write an object in parts; see `Upload`."""
+        self._ask("upload", key, lambda: self.store.upload(key, parts))
+
     def put_if_absent(self, key: str, data: bytes) -> None:
         """Create an object; see `PutIfAbsent`."""
         self._ask("put_if_absent", key, lambda: self.store.put_if_absent(key, data))
@@ -122,9 +126,14 @@ class CountingStore(Around):
         self._wrote(data)
         super().put_if_absent(key, data)
 
-    def _wrote(self, data: bytes) -> None:
+    def upload(self, key: str, parts: Iterable[bytes]) -> None:
+        """Write an object in parts; see `Upload`."""
+        super().upload(key, map(self._wrote, parts))
+
+    def _wrote(self, data: bytes) -> bytes:
         with self._lock:
             self.bytes_written += len(data)
+        return data
 
     def _ask(self, verb: str, key: str, call: Callable[[], _Answer]) -> _Answer:
         with self._lock:

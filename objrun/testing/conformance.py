@@ -23,11 +23,22 @@ from objrun.storage import connect, open_store, together
 from objrun.testing.races import RaceSuite, SharedRaceSuite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from objrun.storage import Store
 
-__all__ = ["AWKWARD_KEYS", "BODIES", "MALFORMED_KEYS", "Place", "SharedStoreSuite", "StoreSuite"]
+__all__ = [
+    "AWKWARD_KEYS",
+    "BODIES",
+    "MALFORMED_KEYS",
+    "PART",
+    "Place",
+    "SharedStoreSuite",
+    "StoreSuite",
+]
+
+PART = 5 << 20
+"""Bytes of the least part of an upload that may be followed by another one."""
 
 AWKWARD_KEYS = [
     "a b/ c /d",
@@ -247,6 +258,48 @@ class StoreSuite(RaceSuite):
             else:
                 with pytest.raises(NotFoundError):
                     answer()
+
+    @pytest.mark.parametrize("sizes", [[], [0], [7], [PART, 1], [PART] * 3 + [5]], ids=str)
+    def test_uploads(self, store: Store, sizes: list[int]) -> None:
+        """Parts become one object, which replaces what was there."""
+        parts = [bytes([number]) * size for number, size in enumerate(sizes, 1)]
+        store.put("folder/k", b"before")
+        store.upload("folder/k", iter(parts))
+        assert store.get("folder/k") == b"".join(parts)
+        assert [info.size for info in store.list("")] == [sum(sizes)]
+
+    @pytest.mark.parametrize("before", [0, 1, 2])
+    @pytest.mark.parametrize("error", [OSError, ValueError])
+    def test_an_upload_whose_source_fails(
+        self, store: Store, before: int, error: type[Exception]
+    ) -> None:
+        """Nothing is stored, what was there stays, and the error is that of the source."""
+        store.put("was there", b"before")
+
+        def parts() -> Iterator[bytes]:
+            yield from [b"x" * PART] * before
+            raise error("the source")
+
+        for key in ("was there", "was not"):
+            with pytest.raises(error, match="the source"):
+                store.upload(key, parts())
+        assert store.get("was there") == b"before"
+        assert [info.key for info in store.list("")] == ["was there"]
+
+    def test_an_upload_is_not_seen_before_its_end(self, store: Store) -> None:
+        """A reader sees the old object until the new one is whole."""
+        seen: list[bytes] = []
+
+        def parts() -> Iterator[bytes]:
+            yield b"x" * PART
+            yield b"y" * PART
+            seen.append(store.get("k"))
+            yield b"z"
+
+        store.put("k", b"before")
+        store.upload("k", parts())
+        assert seen == [b"before"]
+        assert store.get_range("k", 2 * PART - 1, 9) == b"yz"
 
     def test_the_clock(self, store: Store) -> None:
         """The store's clock is the one that its objects bear, never goes back, leaves nothing."""

@@ -66,6 +66,10 @@ class Bucket:
         check_key(key)
         self._write(key, bytes(data))
 
+    def upload(self, key: str, parts: Iterable[bytes]) -> None:
+        """Write the object; see `Upload`."""
+        self.put(key, b"".join(parts))
+
     def put_if_absent(self, key: str, data: bytes) -> None:
         """Create the object; see `PutIfAbsent`."""
         check_key(key)

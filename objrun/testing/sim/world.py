@@ -80,6 +80,10 @@ class SimStore(Around):
     def _ask(self, verb: str, key: str, call: Callable[[], T]) -> T:
         return self._world.ask(verb, key, call)
 
+    def upload(self, key: str, parts: Iterable[bytes]) -> None:
+        """Write an object, whose parts may be the outcome of other requests."""
+        super().upload(key, [*parts])
+
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects, one after the other: a request for many is not atomic."""
         for key in keys:
