@@ -78,6 +78,10 @@ class RunAnnotations:
         """Return the store that this run writes to."""
         return self._chain.store if self._spooled else self._experiment.workspace.writing()
 
+    def _readable(self) -> Store:
+        """Return the store that this run is read from."""
+        return self._chain.store if self._spooled else self._experiment.workspace.querying()
+
     def _find_refuge(self, error: ObjrunError) -> Store | None:
         """Return the spool, for what the store does not take; None where there is none."""
         spool = self._experiment.workspace.spool

@@ -3,7 +3,9 @@
     ObjrunError                        catch this to catch everything of objrun
     ├── UserErrorException             the call is wrong: mend it and call again
     │   ├── PropertyConflictError      a property is write-once and holds another value
-    │   └── RunExistsError             the run id is taken: choose another
+    │   ├── RunExistsError             the run id is taken: choose another
+    │   ├── FileConflictError          a file is written once and holds other bytes
+    │   └── FileNotInRunError          the run has no file of this name
     ├── StoreError                     the store refused, failed or could not be reached
     │   ├── InvalidURLError            the URL does not name a usable store
     │   ├── NotFoundError              no object has this key
@@ -64,6 +66,17 @@ class PropertyConflictError(UserErrorException):
 
 class RunExistsError(UserErrorException):
     """A run with this id exists; ids are never used twice."""
+
+
+class FileConflictError(UserErrorException):
+    """A file of a run is written once; this one already holds other bytes.
+
+    The message has a line for each such file. Nothing of the others is undone.
+    """
+
+
+class FileNotInRunError(UserErrorException):
+    """The run has no file of this name; the message names some that it has."""
 
 
 class StoreError(ObjrunError):

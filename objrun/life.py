@@ -15,6 +15,7 @@ from objrun.errors import (
     PointsLostError,
     StatusWarning,
 )
+from objrun.files import RunFiles
 from objrun.format.checking import format_time
 from objrun.format.states import TERMINAL
 from objrun.logs import logger
@@ -38,7 +39,7 @@ _FIRST_LOOK = 0.5
 _SLOWEST_LOOK = 15.0
 
 
-class RunLife(RunMetrics, RunAnnotations):
+class RunLife(RunMetrics, RunAnnotations, RunFiles):
     """The part of `Run` that begins and ends it."""
 
     _attempt: int

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun.errors import Problem
-from objrun.format.names import is_run_id
+from objrun.format.names import is_file_name, is_run_id
 from objrun.format.values import Scalar, from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
 MOST_LEVELS: Final = 100
 """Levels of a document, itself the first: what is read can be written again."""
 
@@ -73,6 +75,20 @@ class Fields:
         """Return a run id, or None where the field is null or left out."""
         self._read.add(name)
         return None if self.data.get(name) is None else self.run_id(name)
+
+    def file_name(self, name: str) -> str:
+        """Return the name of a file that must be there: it becomes a path, so it is checked."""
+        value = self.text(name)
+        if value and not is_file_name(value):
+            self.note(name, "bad_name", f"{name} is no name of a file: {value[:80]!r}")
+        return value
+
+    def sha256(self, name: str) -> str:
+        """Return a SHA-256 that must be there, as 64 hexadecimal digits."""
+        value = self.text(name)
+        if value and not _SHA256.fullmatch(value):
+            self.note(name, "out_of_range", f"{name} is no SHA-256: {value[:80]!r}")
+        return value
 
     def maybe_text(self, name: str) -> str | None:
         """Return a text, or None where the field is null or left out."""

@@ -13,13 +13,14 @@ import orjson
 
 from objrun.errors import CorruptObjectError, Problem, UnsupportedFormatError
 from objrun.format.checking import MOST_LEVELS, Fields, format_time, is_too_deep
-from objrun.format.keys import experiment_states, parse_version, run_property, run_states
+from objrun.format.keys import experiment_states, parse_version, run_file, run_property, run_states
 from objrun.format.states import (
     FEATURES,
     FORMAT,
     LIFECYCLES,
     STATUSES,
     ExperimentState,
+    FileEntry,
     Header,
     NumberClaim,
     Property,
@@ -163,6 +164,42 @@ def decode_property(key: str, data: bytes) -> Property:
         fields.note("key", "key_mismatch", f"property {prop.key[:80]!r} under another's key")
     close_document(key, fields)
     return prop
+
+
+def encode_file(entry: FileEntry) -> bytes:
+    """Return the bytes of the entry of a file."""
+    return document_bytes(
+        {
+            **entry.extra,
+            "format": FORMAT,
+            "run_id": entry.run_id,
+            "name": entry.name,
+            "version": entry.version,
+            "size": entry.size,
+            "sha256": entry.sha256,
+            "written": format_time(entry.written),
+            "write_id": entry.write_id,
+        }
+    )
+
+
+def decode_file(key: str, data: bytes) -> FileEntry:
+    """Return the entry of a file; CorruptObjectError where it is damaged."""
+    fields = open_document(key, data)
+    entry = FileEntry(
+        run_id=fields.run_id("run_id"),
+        name=fields.file_name("name"),
+        version=fields.integer("version", least=1),
+        size=fields.integer("size"),
+        sha256=fields.sha256("sha256"),
+        written=fields.time("written"),
+        write_id=fields.text("write_id"),
+        extra=fields.rest(),
+    )
+    if not fields.problems and key != run_file(entry.run_id, entry.name, entry.version):
+        fields.note("name", "key_mismatch", f"file {entry.name[:80]!r} under another's key")
+    close_document(key, fields)
+    return entry
 
 
 def encode_experiment(version: Version[ExperimentState]) -> bytes:

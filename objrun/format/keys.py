@@ -10,7 +10,7 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
-from objrun.format.names import is_run_id
+from objrun.format.names import is_file_name, is_run_id
 
 HEADER: Final = "objrun.json"
 """The object that makes a prefix of a bucket an objrun store."""
@@ -23,6 +23,9 @@ EXPERIMENTS: Final = "experiments/"
 
 VERSION_DIGITS: Final = 8
 """Digits of a version in a chain (`state/00000001.json`) and of a run number."""
+
+MAX_VERSION: Final = 10**VERSION_DIGITS - 1
+"""The last version that a key can name."""
 
 OFFSET_DIGITS: Final = 12
 """Digits of an offset in a segment's name."""
@@ -46,6 +49,7 @@ MAX_PIECE: Final = 180
 """Bytes of an encoded name; longer ones are cut and end in `~` and a SHA-256."""
 
 _KEPT_PREFIX: Final = 100
+_CUT: Final = re.compile(".{100}~[0-9a-f]{64}")
 
 _CUT: Final = "rewind-"
 _STEP: Final = re.compile("0|-?[1-9][0-9]{0,18}")
@@ -94,6 +98,18 @@ class TableKey(NamedTuple):
     base: int
     nonce: str
     kind: str
+
+
+class ArtifactKey(NamedTuple):
+    """What the key of a file's bytes says; `name` is None where a piece of it was cut.
+
+    >>> ArtifactKey("r1", "outputs/model.pt", 1).version
+    1
+    """
+
+    run: str
+    name: str | None
+    version: int
 
 
 def encode_name(name: str) -> str:
@@ -361,6 +377,80 @@ def run_property(run: str, name: str) -> str:
     return f"{run_folder(run)}properties/{encode_name(name)}.json"
 
 
+def run_files(run: str) -> str:
+    """Return the prefix of the entries of a run's files.
+
+    >>> run_files("r1")
+    'runs/r1/files/'
+    """
+    return f"{run_folder(run)}files/"
+
+
+def run_file(run: str, name: str, version: int) -> str:
+    """Return the key of the entry of one version of a file.
+
+    >>> run_file("r1", "outputs/model.pt", 1)
+    'runs/r1/files/outputs%2Fmodel.pt.00000001.json'
+    """
+    return f"{run_files(run)}{encode_name(name)}.{_version(version)}.json"
+
+
+def is_run_file(key: str) -> bool:
+    """Return whether a key is that of the entry of a file.
+
+    >>> is_run_file(run_file("r1", "a", 1)), is_run_file(artifact("r1", "a", 1))
+    (True, False)
+    """
+    pieces = key.split("/")
+    stem, _, digits = pieces[-1].removesuffix(".json").rpartition(".")
+    known = len(pieces) == 4 and pieces[0] == "runs" and pieces[2] == "files"
+    return known and bool(stem) and _is_number(digits, VERSION_DIGITS) and key.endswith(".json")
+
+
+def artifacts(run: str) -> str:
+    """Return the prefix of the bytes of a run's files.
+
+    >>> artifacts("r1")
+    'runs/r1/artifacts/'
+    """
+    return f"{run_folder(run)}artifacts/"
+
+
+def artifact(run: str, name: str, version: int) -> str:
+    """Return the key of the bytes of one version of a file.
+
+    >>> artifact("r1", "outputs/my model.pt", 1), artifact("r1", "a", 2)
+    ('runs/r1/artifacts/outputs/my%20model.pt', 'runs/r1/artifacts/a~00000002')
+    """
+    path = "/".join(map(encode_name, name.split("/")))
+    return f"{artifacts(run)}{path}" + (f"~{_version(version)}" if version > 1 else "")
+
+
+def parse_artifact(key: str) -> ArtifactKey | None:
+    """Return what the key of a file's bytes says, None where it is no such key.
+
+    The name is None where a piece of it was cut.
+
+    >>> parse_artifact("runs/r1/artifacts/outputs/my%20model.pt")
+    ArtifactKey(run='r1', name='outputs/my model.pt', version=1)
+    """
+    pieces = key.split("/")
+    if len(pieces) < 4 or pieces[0] != "runs" or pieces[2] != "artifacts":
+        return None
+    path, _, digits = "/".join(pieces[3:]).rpartition("~")
+    version = int(digits) if path and _is_number(digits, VERSION_DIGITS) else 1
+    pieces = [pieces[1], *(path if version > 1 else "/".join(pieces[3:])).split("/")]
+    if any(_CUT.fullmatch(piece) for piece in pieces):
+        return ArtifactKey(pieces[0], None, version) if is_run_id(pieces[0]) else None
+    name = "/".join(decode_name(piece) or "" for piece in pieces[1:])
+    known = is_run_id(pieces[0]) and is_file_name(name)
+    return (
+        ArtifactKey(pieces[0], name, version)
+        if known and artifact(pieces[0], name, version) == key
+        else None
+    )
+
+
 def parse_version(key: str) -> int | None:
     """Return the number that a chain's or a claim's key ends in, None where it ends otherwise.
 
@@ -387,7 +477,7 @@ def is_immutable(key: str) -> bool:
     match key.split("/"):
         case ["runs", _, "state", name] | ["experiments", _, "state" | "checkpoints", name]:
             return parse_version(name) is not None
-        case ["runs", _, "properties", name]:
+        case ["runs", _, "properties" | "files", name]:
             return name.endswith(".json")
         case ["experiments", _, "shards", _, _]:
             return parse_segment(key) is not None

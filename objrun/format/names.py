@@ -18,6 +18,8 @@ MAX_KEY: Final = 1000
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 _EXPERIMENT: Final = re.compile(r"[A-Za-z0-9][\w-]*")
+_PIECE: Final = r"(?!\.{1,2}(?:/|$))[^/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+"
+_FILE_NAME: Final = re.compile(rf"{_PIECE}(?:/{_PIECE})*")
 
 
 def is_run_id(text: str) -> bool:
@@ -92,6 +94,36 @@ def check_key(name: object, what: str) -> str:
         raise UserErrorException(message)
     _check_unicode(name, f"the name of a {what}")
     return name
+
+
+def is_file_name(text: str) -> bool:
+    """Return whether `text` can name a file of a run: a relative path that leaves no folder.
+
+    >>> is_file_name("outputs/model.pt"), is_file_name("../x"), is_file_name("a//b")
+    (True, False, False)
+    """
+    return 0 < len(text) <= MAX_KEY and _FILE_NAME.fullmatch(text) is not None
+
+
+def check_file_name(name: object) -> str:
+    """Return `name`, without a leading `./`, if it can name a file of a run, else raise.
+
+    >>> check_file_name("./outputs/model.pt")
+    'outputs/model.pt'
+    """
+    if not isinstance(name, str):
+        message = f"the name of a file is text, not {type(name).__name__}"
+        raise UserErrorException(message)
+    text = name.removeprefix("./")
+    if not is_file_name(text):
+        message = (
+            f"{_shown(name)} cannot name a file of a run: it is a path of 1 to {MAX_KEY} "
+            "characters such as outputs/model.pt, relative, with single slashes, without '.' or "
+            "'..' as a piece, backslashes or control characters"
+        )
+        raise UserErrorException(message)
+    _check_unicode(text, "the name of a file")
+    return text
 
 
 def check_text(text: str, what: str) -> str:

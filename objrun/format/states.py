@@ -78,6 +78,23 @@ class Property:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FileEntry:
+    """One version of a file of a run: whose bytes stand under its name.
+
+    `size` in bytes; `sha256` of all of them, in hexadecimal digits.
+    """
+
+    run_id: str
+    name: str
+    version: int
+    size: int
+    sha256: str
+    written: datetime
+    write_id: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ExperimentState:
     """All that an experiment is at one version of its chain."""
 

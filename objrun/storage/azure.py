@@ -11,6 +11,7 @@ is unknown is the caller's to settle. The other verbs are tried again here.
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
 import weakref
@@ -158,7 +159,9 @@ class AzureBucket:
 
     async def _write(self, path: str, data: bytes, *, overwrite: bool) -> None:
         blob = self._container().get_blob_client(path)
-        await blob.upload_blob(data, overwrite=overwrite, length=len(data), **self._limits)
+        await blob.upload_blob(
+            io.BytesIO(data), overwrite=overwrite, length=len(data), **self._limits
+        )
 
     async def _blocks(self, path: str) -> set[str]:
         blob = self._container().get_blob_client(path)
@@ -172,7 +175,7 @@ class AzureBucket:
 
     async def _write_block(self, path: str, name: str, data: bytes) -> None:
         blob = self._container().get_blob_client(path)
-        await blob.stage_block(name, data, length=len(data), **self._limits)
+        await blob.stage_block(name, io.BytesIO(data), length=len(data), **self._limits)
 
     async def _write_list(self, path: str, names: list[str]) -> None:
         blob = self._container().get_blob_client(path)

@@ -14,6 +14,7 @@ from objrun.errors import (
 )
 from objrun.format import keys
 from objrun.format.documents import decode_run
+from objrun.protocol.copy import files
 from objrun.protocol.copy.compacted import become_first, copy_table
 from objrun.protocol.copy.forks import commit_again
 from objrun.protocol.copy.pair import read
@@ -118,7 +119,8 @@ class Carrier:
                 vanished.add(plan.run)
             else:
                 self._count(1, size)
-                if not stands and keys.parse_segment(key) is None:
+                known = stands or keys.parse_segment(key) is not None
+                if not known and not files.stands(self._pair, key):
                     plan.conflict = f"{key} has another content there"
         return vanished
 
@@ -128,6 +130,8 @@ class Carrier:
         """Copy what must have an order; return how many objects and bytes."""
         sizes: list[int] = []
         try:
+            for key, size in plan.files:
+                sizes.append(files.copy_file(self._pair, plan.run, key, size))
             self._points(experiment, checkpoint, plan, sizes)
             self._number(plan, sizes)
             self._chain(experiment, plan, sizes)

@@ -47,17 +47,19 @@ class Sides(NamedTuple):
 class RunPlan:
     """What is to be done for a run, in this order; sizes are in bytes.
 
-    `cuts`: where writers were cut. `objects`: segments and properties, any order. `rows`: from the
-    source's tables, below `root`. `claims`: its number. `versions`: numbers and sizes. `forked`:
-    versions to be committed again behind those of the target. `unmarked`: version 1 is there,
-    perhaps without its marker. `superseded`: to be deleted in the target. `number` is the run's
-    where that is another's in the target, `conflict` says what cannot be copied and why.
+    `cuts`: where writers were cut. `objects`: segments, properties and entries of files, any order.
+    `files`: the bytes of files. `rows`: from the source's tables, below `root`. `claims`: its
+    number. `versions`: numbers and sizes. `forked`: versions to be committed again behind those of
+    the target. `unmarked`: version 1 is there, perhaps without its marker. `superseded`: to be
+    deleted in the target. `number` is the run's where that is another's in the target, `conflict`
+    says what cannot be copied and why.
     """
 
     run: str
     root: str = ""
     cuts: Sequence[CutKey] = ()
     objects: list[tuple[str, int]] = field(default_factory=list)
+    files: list[tuple[str, int]] = field(default_factory=list)
     rows: list[TableRows] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     versions: list[tuple[int, int]] = field(default_factory=list)
@@ -71,8 +73,8 @@ class RunPlan:
     def is_empty(self) -> bool:
         """Whether the target has all of the run already."""
         versions = self.versions or self.forked or self.unmarked
-        points = self.cuts or self.objects or self.rows or self.superseded
-        return not (points or versions or self.conflict)
+        objects = self.cuts or self.objects or self.files or self.rows or self.superseded
+        return not (objects or versions or self.conflict)
 
 
 def plan_run(pair: Pair, experiment: str, run: str, sides: Sides, claims: Claims) -> RunPlan | None:
@@ -136,8 +138,13 @@ def _plan_new(pair: Pair, experiment: str, plan: RunPlan, claims: Claims) -> boo
 
 def _plan_objects(plan: RunPlan, experiment: str, sides: Sides) -> None:
     """Plan segments, rows of tables and other objects of a run."""
-    others = sides.ours.others.items()
-    plan.objects = [(key, size) for key, size in others if key not in sides.theirs.others]
+    folder = keys.artifacts(plan.run)
+    for key, size in sides.ours.others.items():
+        is_file = key.startswith(folder)
+        if key not in sides.theirs.others:
+            (plan.files if is_file else plan.objects).append((key, size))
+        elif is_file and size != sides.theirs.others[key]:
+            plan.conflict = f"{key} has other bytes there"
     best = outermost([*sides.segments, *sides.their_segments])
     wanted = [
         segment

@@ -105,7 +105,7 @@ class Estimate:
     ) -> set[str]:
         """Count what plans name."""
         for plan in plans:
-            sized = [*plan.objects, *plan.versions]
+            sized = [*plan.objects, *plan.files, *plan.versions]
             self.copied.add(len(sized), sum(size for _, size in sized))
             self.copied.add(len(plan.claims), sum(len(claim.data) for claim in plan.claims))
             self.copied.points += sum(rows.stop - rows.start for rows in plan.rows)
@@ -116,8 +116,8 @@ class Estimate:
 def note(copied: Copied, experiment: str, plan: RunPlan) -> None:
     """Count a run that is done, and keep what people must be told of it."""
     copied.seen += 1
-    points = plan.cuts or plan.objects or plan.rows
-    copied.runs += bool(points or plan.versions or plan.forked)
+    objects = plan.cuts or plan.objects or plan.files or plan.rows
+    copied.runs += bool(objects or plan.versions or plan.forked)
     if plan.number is not None:
         copied.taken.append(Taken(experiment, plan.number, plan.run))
     if plan.conflict:

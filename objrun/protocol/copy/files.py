@@ -1,0 +1,51 @@
+"""Copy the bytes of a file of a run, however many, from store to store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from objrun.errors import CorruptObjectError, Problem
+from objrun.format import keys
+from objrun.format.documents import decode_file
+from objrun.protocol.copy.pair import read
+from objrun.protocol.files import PART, StoredFile, entry_of, read_file, read_range
+from objrun.protocol.settle import insist
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from objrun.format.states import FileEntry
+    from objrun.protocol.copy.pair import Pair
+
+
+def is_same(ours: FileEntry, theirs: FileEntry) -> bool:
+    """Return whether two entries of one version of a file tell of the same bytes."""
+    return (ours.size, ours.sha256) == (theirs.size, theirs.sha256)
+
+
+def stands(pair: Pair, key: str) -> bool:
+    """Return whether both have entries of the same bytes under a key, made twice perhaps."""
+    if not keys.is_run_file(key):
+        return False
+    ours, theirs = (decode_file(key, read(store, key)) for store in pair)
+    return is_same(ours, theirs)
+
+
+def copy_file(pair: Pair, run: str, key: str, size: int) -> int:
+    """Store the bytes that stand under a key, checked against their entry; return how many.
+
+    Raises CorruptObjectError where they are damaged, or where the target has another entry: then
+    the bytes would stand under a digest that is not theirs. NotFoundError where they are gone.
+    """
+    entry = entry_of(pair.source, run, key)
+    theirs = entry_of(pair.target, run, key)
+    if entry and theirs and not is_same(entry, theirs):
+        message = f"{entry.name!r} has other bytes there: it is kept as it is on both sides"
+        raise CorruptObjectError(key, [Problem("$", "key_mismatch", message)])
+    file = StoredFile(key, size, entry.sha256 if entry else None)
+
+    def parts() -> Iterator[bytes]:
+        yield from read_file(pair.source, file, read_range(pair.source, key, 0, PART))
+
+    insist(lambda: pair.target.upload(key, parts()))
+    return size
