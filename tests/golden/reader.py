@@ -17,6 +17,7 @@ from urllib.parse import unquote_to_bytes
 from objrun.errors import CorruptObjectError, NotAStoreError, Problem, UnsupportedFormatError
 from objrun.format.documents import decode_experiment, decode_header, decode_run
 from objrun.format.segments import decode_segment
+from tests.golden.files import files_of
 from tests.golden.sums import part_of, sums_of
 from tests.golden.tables import (
     Tables,
@@ -41,6 +42,7 @@ class Answer:
     runs: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     summaries: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    files: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     errors: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -61,6 +63,9 @@ def read(objects: Mapping[str, bytes]) -> Answer:
             _failed(answer, str(checkpoint), error)
             continue
         _read_runs(_Folder(objects, folder, tables, answer), name)
+    for run in {key.split("/")[1] for key in objects if re.fullmatch(f"runs/{RUN}/.*", key)}:
+        if found := files_of(objects, run):
+            answer.files[run] = found
     return answer
 
 

@@ -248,3 +248,16 @@ def test_an_experiment_that_cannot_be_read_hides_no_others() -> None:
     with pytest.warns(CorruptObjectWarning, match="upgrade"):
         points = ws.metrics().collect()
     assert {*points["run_id"]} <= {*frame["run_id"]}
+
+
+@pytest.mark.parametrize("case", READABLE, ids=lambda case: case.name)
+def test_files(case: Path) -> None:
+    ws = workspace(case)
+    told = expected(case, "files") if (case / "expected" / "files.json").exists() else {}
+    for known in known_runs(case):
+        run = ws.get_run(known["run_id"])
+        wanted = told.get(run.id, {})
+        assert run.get_file_names() == sorted(wanted)
+        for name, file in wanted.items():
+            with run.open(name) as opened:
+                assert opened.read() == file["text"].encode()

@@ -16,6 +16,7 @@ from objrun.errors import CorruptObjectError, FormatError, UnsupportedFormatErro
 from objrun.format.checkpoints import TableFile, decode_checkpoint
 from objrun.format.documents import (
     decode_experiment,
+    decode_file,
     decode_header,
     decode_number,
     decode_property,
@@ -44,6 +45,7 @@ DECODERS: dict[str, Any] = {
     "header": decode_header,
     "number": decode_number,
     "property": decode_property,
+    "file": decode_file,
     "run": decode_run,
     "experiment": decode_experiment,
     "segment": decode_segment,
@@ -91,6 +93,8 @@ def test_a_reader_of_the_spec_says_what_is_expected(case: Path) -> None:
         for got, metric in zip(answer.metrics[run], metrics, strict=True):
             assert got["family"] == metric["family"]
             assert texts(got["points"]) == texts(metric["points"])
+    has_files = (case / "expected" / "files.json").exists()
+    assert answer.files == (expected(case, "files") if has_files else {})
     summaries = expected(case, "summaries")
     assert answer.summaries.keys() == summaries.keys()
     for run, sums in summaries.items():
@@ -171,7 +175,7 @@ def test_case_files_are_valid_and_point_into_the_spec(case: Path) -> None:
 def test_there_are_cases() -> None:
     assert len(STORES) >= 15
     assert len(INVALID) >= 30
-    assert len(SCHEMAS) == 8
+    assert len(SCHEMAS) == 9
 
 
 def test_the_golden_stores_are_what_the_code_writes() -> None:

@@ -62,6 +62,7 @@ _SOUND.header()
 _SOUND.experiment()
 _SOUND.run("r1")
 _SOUND.property("r1", "p", "v")
+_SOUND.file("r1", "a/b", b"bytes")
 _SOUND.objects[keys.checkpoint("digits", 1)] = encode_checkpoint(
     Checkpoint(
         number=1,
@@ -89,6 +90,7 @@ _KEYS: Final = {
     "header": keys.HEADER,
     "number": keys.number("digits", 1),
     "property": keys.run_property("r1", "p"),
+    "file": keys.run_file("r1", "a/b", 1),
     "run": keys.run_state("r1", 1),
     "experiment": keys.experiment_state("digits", 1),
 }
@@ -195,6 +197,18 @@ def _documents() -> Iterator[Broken]:
     yield edited(
         "number_of_another", "claim 1 under the key of 2", "5.4", "number", top(),
         ("key_mismatch", "$.number"), key=keys.number("digits", 2),
+    )  # fmt: skip
+    yield edited(
+        "file_of_another", "an entry under the key of another file", "5.10", "file", top(),
+        ("key_mismatch", "$.name"), key=keys.run_file("r1", "a/c", 1),
+    )  # fmt: skip
+    yield edited(
+        "file_name", "a name that leaves its folder", "5.10", "file", top(name="../../x"),
+        ("bad_name", "$.name"),
+    )  # fmt: skip
+    yield edited(
+        "file_sha256", "a digest in capitals, a size of text", "5.10", "file",
+        top(sha256="A" * 64, size="5"), ("out_of_range", "$.sha256"), ("wrong_type", "$.size"),
     )  # fmt: skip
     yield edited(
         "number_run_id", "a run id that leaves its folder", "5.4", "number", top(run_id="../r"),

@@ -17,13 +17,22 @@ from objrun.format import keys
 from objrun.format.checking import format_time
 from objrun.format.documents import (
     encode_experiment,
+    encode_file,
     encode_header,
     encode_number,
     encode_property,
     encode_run,
 )
 from objrun.format.segments import SCHEMA, encode_segment
-from objrun.format.states import ExperimentState, Header, NumberClaim, Property, RunState, Version
+from objrun.format.states import (
+    ExperimentState,
+    FileEntry,
+    Header,
+    NumberClaim,
+    Property,
+    RunState,
+    Version,
+)
 from objrun.format.values import Point, dumps, to_json, to_point
 
 if TYPE_CHECKING:
@@ -115,6 +124,7 @@ class Case:
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     metrics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     summaries: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    stored: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     errors: list[dict[str, Any]] = field(default_factory=list)
     _logged: dict[tuple[str, str, int], Row] = field(default_factory=dict)
 
@@ -251,6 +261,31 @@ class Case:
         prop = Property(run_id=run_id, key=name, value=value, write_id=write_id(key))
         self.objects[key] = encode_property(prop)
 
+    def entry(self, run_id: str, name: str, data: bytes, version: int = 1) -> str:
+        """Put the entry of a file, and return the key under which its bytes belong."""
+        key = keys.run_file(run_id, name, version)
+        entry = FileEntry(
+            run_id=run_id,
+            name=name,
+            version=version,
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            written=at(version),
+            write_id=write_id(key),
+        )
+        self.objects[key] = encode_file(entry)
+        return keys.artifact(run_id, name, version)
+
+    def file(self, run_id: str, name: str, data: bytes, version: int = 1) -> None:
+        """Put a file, which a reader must find."""
+        self.objects[self.entry(run_id, name, data, version)] = data
+        self.expect_file(run_id, name, data, hashlib.sha256(data).hexdigest())
+
+    def expect_file(self, run_id: str, name: str, data: bytes, digest: str | None) -> None:
+        """Note a file that a reader must find; the text that it holds is what is expected."""
+        told = {"size": len(data), "sha256": digest, "text": data.decode()}
+        self.stored.setdefault(run_id, {})[name] = told
+
     def segment(
         self,
         run_id: str,
@@ -314,6 +349,8 @@ class Case:
             files["expected/experiments.json"] = pretty(list(self.experiments.values()))
             files["expected/runs.json"] = pretty(list(self.runs.values()))
             files["expected/metrics.json"] = pretty(self.metrics)
+            if self.stored:
+                files["expected/files.json"] = pretty(self.stored)
             told = {run: self.summaries[run] for run in self.summaries if run in self.metrics}
             files["expected/summaries.json"] = pretty(told)
         return files | {f"store/{key}": data for key, data in self.objects.items()}

@@ -319,6 +319,29 @@ def names() -> Case:
     return case
 
 
+def files() -> Case:
+    case = Case(
+        "files", "versions, bytes without entry, entries without bytes", ("3.1", "5.10", "9.6")
+    )
+    case.header()
+    case.experiment()
+    case.run("r1")
+    case.run("r2", number=2)
+    case.file("r1", "outputs/model.txt", b"weights")
+    case.file("r1", "a b/\u00fc~1", b"")
+    case.file("r1", "." + "x" * 300 + "/deep", b"cut")
+    case.file("r1", "." + "x" * 300 + "/deep", b"cut again", 2)
+    case.file("r1", "log", b"first")
+    case.file("r1", "log", b"second", 2)
+    case.entry("r1", "log", b"its writer died", 3)
+    case.entry("r1", "never", b"so did this one's")
+    case.objects[f"{keys.artifacts('r1')}model/MLmodel"] = b"put by others"
+    case.expect_file("r1", "model/MLmodel", b"put by others", None)
+    for path in ("%2E%2E/up", "%2E.", "a%2Fb", "sp ace", "log~2"):
+        case.objects[f"{keys.artifacts('r1')}{path}"] = b"no name"
+    return case
+
+
 def unknown_fields() -> Case:
     case = Case(
         "unknown_fields",
@@ -342,7 +365,7 @@ def unknown_fields() -> Case:
         "experiments/digits/shards/r1/README.md", "experiments/digits/new/x.json",
         "experiments/digits/shards/r1/00000000000000a1-000000000002-000000000002.parquet",
         "experiments/digits/shards/r1/00000000000000a1-2-3.parquet",
-        "runs/r1/state/latest.json", "runs/r1/artifacts/model.pkl", "models/m/00000001.json",
+        "runs/r1/state/latest.json", "runs/r1/files/a.1.json", "models/m/00000001.json",
     ]  # fmt: skip
     case.objects |= dict.fromkeys(foreign, b"not for this reader\n")
     return case
@@ -450,6 +473,6 @@ def blind_twice() -> Case:
 
 _CASES: Final = (
     empty, one_run, exact_types, kinds, steps, writers, segments, versions, markers, blind,
-    blind_twice, children, names, unknown_fields, experiments, damaged, purged, compacted,
+    blind_twice, children, names, files, unknown_fields, experiments, damaged, purged, compacted,
     compacted_writers, newer_checkpoint, newer_reader, newer_feature, newer_format, not_a_store,
 )  # fmt: skip

@@ -1,0 +1,57 @@
+"""The files of a run as section 9.6 of the SPEC says, in the plainest way."""
+
+from __future__ import annotations
+
+import json
+import re
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def encode(name: str) -> str:
+    """Return a name as a piece of a key (3.3)."""
+    piece = quote(name, safe="").replace("~", "%7E")
+    piece = re.sub(r"^\.", "%2E", piece)
+    if len(piece) <= 180:
+        return piece
+    return f"{piece[:100]}~{sha256(name.encode()).hexdigest()}"
+
+
+def files_of(objects: Mapping[str, bytes], run: str) -> dict[str, dict[str, Any]]:
+    """Return the files of a run by name: size, digest by its entry, and the text that it holds."""
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    entries = {
+        (entry["name"], entry["version"]): entry
+        for key, data in objects.items()
+        if re.fullmatch(f"runs/{run}/files/[^/]+[.][0-9]{{8}}[.]json", key)
+        for entry in [json.loads(data)]
+    }
+    folder = f"runs/{run}/artifacts/"
+    keys_of = {
+        folder
+        + "/".join(map(encode, name.split("/")))
+        + (f"~{version:08d}" if version > 1 else ""): (name, version)
+        for name, version in entries
+    }
+    for key, data in objects.items():
+        if not key.startswith(folder):
+            continue
+        named = keys_of.get(key) or _plain(key.removeprefix(folder))
+        if named is None or found.get(named[0], (0, {}))[0] >= named[1]:
+            continue
+        entry = entries.get(named, {})
+        told = {"size": len(data), "sha256": entry.get("sha256"), "text": data.decode()}
+        found[named[0]] = named[1], told
+    return {name: told for name, (_, told) in found.items()}
+
+
+def _plain(path: str) -> tuple[str, int] | None:
+    """Return what the bytes that somebody put without an entry are called, None if nothing."""
+    pieces = path.split("/")
+    names = [unquote(piece) for piece in pieces]
+    is_sound = all("/" not in n and encode(n) == p for n, p in zip(names, pieces, strict=True))
+    return ("/".join(names), 1) if is_sound and not {"", ".", ".."} & {*names} else None
