@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from objrun.testing.conformance import Place, SharedStoreSuite
+from tests.storage.broken_off import goes_on
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from objrun.testing.servers import Server
 
 
@@ -21,3 +24,15 @@ class TestAzure(SharedStoreSuite):
     @pytest.fixture
     def place(self, azure_server: Server) -> Place:
         return Place(f"{azure_server.new_bucket()}/a prefix+", azure_server.options)
+
+    def test_an_upload_that_broke_off_goes_on(self, place: Place) -> None:
+        def counted(bucket: Any, tell: Callable[[], None]) -> None:
+            write = bucket._write_block  # noqa: SLF001 - where requests are counted
+
+            async def told(path: str, name: str, data: bytes) -> None:
+                tell()
+                await write(path, name, data)
+
+            bucket._write_block = told  # noqa: SLF001
+
+        goes_on(place, counted)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from objrun.errors import BucketNotFoundError
 from objrun.storage import connect
 from objrun.testing.conformance import Place, SharedStoreSuite
+from tests.storage.broken_off import goes_on
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from objrun.testing.servers import Server
 
 
@@ -24,6 +27,19 @@ class TestS3(SharedStoreSuite):
     @pytest.fixture
     def place(self, s3_server: Server) -> Place:
         return Place(f"{s3_server.new_bucket()}/a prefix+", s3_server.options)
+
+    def test_an_upload_that_broke_off_goes_on(self, place: Place) -> None:
+        def counted(bucket: Any, tell: Callable[[], None]) -> None:
+            call = bucket._call  # noqa: SLF001 - where requests are counted
+
+            def told(method: str, **request: Any) -> Any:
+                if method == "upload_part":
+                    tell()
+                return call(method, **request)
+
+            bucket._call = told  # noqa: SLF001
+
+        goes_on(place, counted)
 
 
 def test_the_tool_serves_what_it_says() -> None:
