@@ -148,6 +148,7 @@ class RunFiles:
     def get_file_names(self) -> list[str]:
         """Return the names of all files of the run, sorted: one LIST.
 
+        >>> done = run.upload_file("outputs/notes.txt", io.BytesIO(b"fine"))
         >>> run.get_file_names()
         ['outputs/notes.txt']
         """
@@ -209,6 +210,7 @@ class RunFiles:
 
         Nothing is checked against the digest, since not all may be read. Raises FileNotInRunError.
 
+        >>> done = run.upload_file("outputs/notes.txt", io.BytesIO(b"fine"))
         >>> with run.open("outputs/notes.txt") as file:
         ...     file.read()
         b'fine'
@@ -235,9 +237,9 @@ class RunFiles:
 
 def artifact_of(entry: FileEntry) -> Artifact:
     """Return what an entry says as users see it."""
-    from objrun.format import keys
+    from objrun.format import file_keys
 
-    key = keys.artifact(entry.run_id, entry.name, entry.version)
+    key = file_keys.artifact(entry.run_id, entry.name, entry.version)
     return Artifact(entry.name, entry.size, entry.sha256, key)
 
 

@@ -13,7 +13,8 @@ import orjson
 
 from objrun.errors import CorruptObjectError, Problem, UnsupportedFormatError
 from objrun.format.checking import MOST_LEVELS, Fields, format_time, is_too_deep
-from objrun.format.keys import experiment_states, parse_version, run_file, run_property, run_states
+from objrun.format.file_keys import run_file
+from objrun.format.keys import experiment_states, parse_version, run_property, run_states
 from objrun.format.states import (
     FEATURES,
     FORMAT,

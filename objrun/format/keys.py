@@ -6,11 +6,10 @@ are percent-encoded, so no name can leave its folder.
 
 from __future__ import annotations
 
-import re
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
-from objrun.format.names import is_file_name, is_run_id
+from objrun.format.names import is_run_id
 
 HEADER: Final = "objrun.json"
 """The object that makes a prefix of a bucket an objrun store."""
@@ -49,7 +48,6 @@ MAX_PIECE: Final = 180
 """Bytes of an encoded name; longer ones are cut and end in `~` and a SHA-256."""
 
 _KEPT_PREFIX: Final = 100
-_CUT: Final = re.compile(".{100}~[0-9a-f]{64}")
 
 _CUT: Final = "rewind-"
 _STEP: Final = re.compile("0|-?[1-9][0-9]{0,18}")
@@ -98,18 +96,6 @@ class TableKey(NamedTuple):
     base: int
     nonce: str
     kind: str
-
-
-class ArtifactKey(NamedTuple):
-    """What the key of a file's bytes says; `name` is None where a piece of it was cut.
-
-    >>> ArtifactKey("r1", "outputs/model.pt", 1).version
-    1
-    """
-
-    run: str
-    name: str | None
-    version: int
 
 
 def encode_name(name: str) -> str:
@@ -227,7 +213,7 @@ def parse_marker(key: str) -> Marker | None:
     Marker(run='r1', version=2)
     """
     run, _, version = key.rpartition("/")[2].rpartition(".")
-    known = is_run_id(run) and _is_number(version, VERSION_DIGITS)
+    known = is_run_id(run) and is_number(version, VERSION_DIGITS)
     return Marker(run, int(version)) if known else None
 
 
@@ -261,7 +247,7 @@ def parse_segment(key: str) -> SegmentKey | None:
         return None
     writer, _, rows = pieces[4].removesuffix(".parquet").partition("-")
     start, _, stop = rows.partition("-")
-    if not (writer and _is_number(start, OFFSET_DIGITS) and _is_number(stop, OFFSET_DIGITS)):
+    if not (writer and is_number(start, OFFSET_DIGITS) and is_number(stop, OFFSET_DIGITS)):
         return None
     if int(start) >= int(stop):
         return None
@@ -338,7 +324,7 @@ def parse_table(key: str) -> TableKey | None:
     nonce, _, kind = rest.partition("-")
     is_nonce = len(nonce) == NONCE_DIGITS and not nonce.strip("0123456789abcdef")
     known = key.endswith(".parquet") and kind in TABLE_KINDS and is_nonce
-    return TableKey(int(base), nonce, kind) if known and _is_number(base, VERSION_DIGITS) else None
+    return TableKey(int(base), nonce, kind) if known and is_number(base, VERSION_DIGITS) else None
 
 
 def run_folder(run: str) -> str:
@@ -377,80 +363,6 @@ def run_property(run: str, name: str) -> str:
     return f"{run_folder(run)}properties/{encode_name(name)}.json"
 
 
-def run_files(run: str) -> str:
-    """Return the prefix of the entries of a run's files.
-
-    >>> run_files("r1")
-    'runs/r1/files/'
-    """
-    return f"{run_folder(run)}files/"
-
-
-def run_file(run: str, name: str, version: int) -> str:
-    """Return the key of the entry of one version of a file.
-
-    >>> run_file("r1", "outputs/model.pt", 1)
-    'runs/r1/files/outputs%2Fmodel.pt.00000001.json'
-    """
-    return f"{run_files(run)}{encode_name(name)}.{_version(version)}.json"
-
-
-def is_run_file(key: str) -> bool:
-    """Return whether a key is that of the entry of a file.
-
-    >>> is_run_file(run_file("r1", "a", 1)), is_run_file(artifact("r1", "a", 1))
-    (True, False)
-    """
-    pieces = key.split("/")
-    stem, _, digits = pieces[-1].removesuffix(".json").rpartition(".")
-    known = len(pieces) == 4 and pieces[0] == "runs" and pieces[2] == "files"
-    return known and bool(stem) and _is_number(digits, VERSION_DIGITS) and key.endswith(".json")
-
-
-def artifacts(run: str) -> str:
-    """Return the prefix of the bytes of a run's files.
-
-    >>> artifacts("r1")
-    'runs/r1/artifacts/'
-    """
-    return f"{run_folder(run)}artifacts/"
-
-
-def artifact(run: str, name: str, version: int) -> str:
-    """Return the key of the bytes of one version of a file.
-
-    >>> artifact("r1", "outputs/my model.pt", 1), artifact("r1", "a", 2)
-    ('runs/r1/artifacts/outputs/my%20model.pt', 'runs/r1/artifacts/a~00000002')
-    """
-    path = "/".join(map(encode_name, name.split("/")))
-    return f"{artifacts(run)}{path}" + (f"~{_version(version)}" if version > 1 else "")
-
-
-def parse_artifact(key: str) -> ArtifactKey | None:
-    """Return what the key of a file's bytes says, None where it is no such key.
-
-    The name is None where a piece of it was cut.
-
-    >>> parse_artifact("runs/r1/artifacts/outputs/my%20model.pt")
-    ArtifactKey(run='r1', name='outputs/my model.pt', version=1)
-    """
-    pieces = key.split("/")
-    if len(pieces) < 4 or pieces[0] != "runs" or pieces[2] != "artifacts":
-        return None
-    path, _, digits = "/".join(pieces[3:]).rpartition("~")
-    version = int(digits) if path and _is_number(digits, VERSION_DIGITS) else 1
-    pieces = [pieces[1], *(path if version > 1 else "/".join(pieces[3:])).split("/")]
-    if any(_CUT.fullmatch(piece) for piece in pieces):
-        return ArtifactKey(pieces[0], None, version) if is_run_id(pieces[0]) else None
-    name = "/".join(decode_name(piece) or "" for piece in pieces[1:])
-    known = is_run_id(pieces[0]) and is_file_name(name)
-    return (
-        ArtifactKey(pieces[0], name, version)
-        if known and artifact(pieces[0], name, version) == key
-        else None
-    )
-
-
 def parse_version(key: str) -> int | None:
     """Return the number that a chain's or a claim's key ends in, None where it ends otherwise.
 
@@ -459,7 +371,7 @@ def parse_version(key: str) -> int | None:
     """
     name = key.rpartition("/")[2]
     digits = name.removesuffix(".json")
-    return int(digits) if digits != name and _is_number(digits, VERSION_DIGITS) else None
+    return int(digits) if digits != name and is_number(digits, VERSION_DIGITS) else None
 
 
 def is_immutable(key: str) -> bool:
@@ -486,5 +398,10 @@ def is_immutable(key: str) -> bool:
     return False
 
 
-def _is_number(text: str, digits: int) -> bool:
+def is_number(text: str, digits: int) -> bool:
+    """Return whether a piece of a key is a number of so many digits.
+
+    >>> is_number("00000012", 8), is_number("12", 8)
+    (True, False)
+    """
     return len(text) == digits and text.isascii() and text.isdigit()

@@ -22,7 +22,7 @@ from objrun.errors import (
     ObjrunError,
     Problem,
 )
-from objrun.format import keys
+from objrun.format import file_keys, keys
 from objrun.format.documents import decode_file, encode_file
 from objrun.format.states import FileEntry
 from objrun.protocol.settle import insist, put_once
@@ -64,8 +64,8 @@ def list_files(store: Store, run: str) -> dict[str, ObjectInfo]:
     """
     found: dict[str, tuple[int, ObjectInfo]] = {}
     cut: dict[str, ObjectInfo] = {}
-    for info in insist(lambda: store.list(keys.artifacts(run))):
-        parsed = keys.parse_artifact(info.key)
+    for info in insist(lambda: store.list(file_keys.artifacts(run))):
+        parsed = file_keys.parse_artifact(info.key)
         if parsed is None:
             continue
         if parsed.name is None:
@@ -73,7 +73,7 @@ def list_files(store: Store, run: str) -> dict[str, ObjectInfo]:
         elif found.get(parsed.name, (0,))[0] < parsed.version:
             found[parsed.name] = parsed.version, info
     for entry in _entries_of(store, run) if cut else ():
-        info_of = cut.get(keys.artifact(run, entry.name, entry.version))
+        info_of = cut.get(file_keys.artifact(run, entry.name, entry.version))
         if info_of and found.get(entry.name, (0,))[0] < entry.version:
             found[entry.name] = entry.version, info_of
     return {name: info for name, (_, info) in sorted(found.items())}
@@ -81,28 +81,28 @@ def list_files(store: Store, run: str) -> dict[str, ObjectInfo]:
 
 def _entries_of(store: Store, run: str) -> Iterator[FileEntry]:
     """Yield the entries whose names are not in their keys."""
-    for info in insist(lambda: store.list(keys.run_files(run))):
+    for info in insist(lambda: store.list(file_keys.run_files(run))):
         if "~" in info.key:
             yield _entry(store, info.key)
 
 
 def entry_of(store: Store, run: str, key: str) -> FileEntry | None:
     """Return the entry of the bytes under a key, None where somebody put them without one."""
-    parsed = keys.parse_artifact(key)
+    parsed = file_keys.parse_artifact(key)
     if parsed is None:
         return None
     if parsed.name is None:
         entries = _entries_of(store, run)
-        return next((e for e in entries if keys.artifact(run, e.name, e.version) == key), None)
+        return next((e for e in entries if file_keys.artifact(run, e.name, e.version) == key), None)
     with suppress(NotFoundError):
-        return _entry(store, keys.run_file(run, parsed.name, parsed.version))
+        return _entry(store, file_keys.run_file(run, parsed.name, parsed.version))
     return None
 
 
 def find_file(store: Store, run: str, name: str, length: int = PART) -> tuple[StoredFile, bytes]:
     """Return a file and up to `length` of its first bytes; FileNotInRunError if there is none."""
     for entry in reversed(_versions(store, run, name)):
-        key = keys.artifact(run, name, entry.version)
+        key = file_keys.artifact(run, name, entry.version)
         try:
             return StoredFile(key, entry.size, entry.sha256), read_range(store, key, 0, length)
         except NotFoundError:
@@ -149,7 +149,7 @@ def store_file(
     other bytes under this name, unless `overwrite`: then they are another version, and the last
     one counts.
     """
-    check_key(keys.artifact(run, name, keys.MAX_VERSION))
+    check_key(file_keys.artifact(run, name, keys.MAX_VERSION))
     size = file.seek(0, os.SEEK_END)
     upload = _Upload(store, run, name, file, size, overwrite=overwrite)
     return upload.small() if size <= PART else upload.large()
@@ -190,7 +190,7 @@ class _Upload:
     def _sent(self, version: int) -> FileEntry:
         """Store bytes whose digest is not known yet as a version that is still free."""
         entries: list[FileEntry] = []
-        key = keys.artifact(self.run, self.name, version)
+        key = file_keys.artifact(self.run, self.name, version)
         insist(lambda: self.store.upload(key, self._claiming(version, entries)))
         return entries[0]
 
@@ -210,7 +210,7 @@ class _Upload:
             if self._claim(entry):
                 break
             held = self._held()
-        key = keys.artifact(self.run, self.name, entry.version)
+        key = file_keys.artifact(self.run, self.name, entry.version)
         insist(lambda: self.store.upload(key, parts()))
         return entry
 
@@ -255,7 +255,7 @@ class _Upload:
         )
 
     def _claim(self, entry: FileEntry) -> bool:
-        key = keys.run_file(self.run, self.name, entry.version)
+        key = file_keys.run_file(self.run, self.name, entry.version)
         return put_once(self.store, key, encode_file(entry))
 
     def _held(self) -> FileEntry | None:
@@ -272,7 +272,7 @@ class _Upload:
             raise FileConflictError(message)
 
     def _is_there(self, entry: FileEntry) -> bool:
-        key = keys.artifact(self.run, self.name, entry.version)
+        key = file_keys.artifact(self.run, self.name, entry.version)
         try:
             insist(lambda: self.store.get_range(key, 0, 1))
         except NotFoundError:
@@ -285,7 +285,7 @@ def _versions(store: Store, run: str, name: str) -> list[FileEntry]:
     entries: list[FileEntry] = []
     while True:
         try:
-            entries.append(_entry(store, keys.run_file(run, name, len(entries) + 1)))
+            entries.append(_entry(store, file_keys.run_file(run, name, len(entries) + 1)))
         except NotFoundError:
             return entries
 

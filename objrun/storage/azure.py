@@ -159,9 +159,7 @@ class AzureBucket:
 
     async def _write(self, path: str, data: bytes, *, overwrite: bool) -> None:
         blob = self._container().get_blob_client(path)
-        await blob.upload_blob(
-            io.BytesIO(data), overwrite=overwrite, length=len(data), **self._limits
-        )
+        await blob.upload_blob(data, overwrite=overwrite, length=len(data), **self._limits)
 
     async def _blocks(self, path: str) -> set[str]:
         blob = self._container().get_blob_client(path)

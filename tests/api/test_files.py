@@ -21,7 +21,7 @@ from objrun.errors import (
     UnavailableError,
     UserErrorException,
 )
-from objrun.format import keys
+from objrun.format import file_keys, keys
 from objrun.format.names import is_file_name
 from objrun.protocol.files import PART
 from objrun.storage import CountingStore, FaultyStore
@@ -161,7 +161,7 @@ def test_several_conflicts_are_told_together(run: Run, tmp_path: Path) -> None:
 def test_damage_is_told_and_nothing_is_left(run: Run, ws: Workspace, tmp_path: Path) -> None:
     """Other bytes than were stored are an error, and no file appears."""
     run.upload_file("a", io.BytesIO(LARGE))
-    key = keys.artifact(run.id, "a", 1)
+    key = file_keys.artifact(run.id, "a", 1)
     ws.store.put(key, LARGE[:-1] + b"?")
     with pytest.raises(CorruptObjectError, match=key):
         run.download_file("a")
@@ -171,7 +171,7 @@ def test_damage_is_told_and_nothing_is_left(run: Run, ws: Workspace, tmp_path: P
 def test_files_that_others_have_put(run: Run, ws: Workspace) -> None:
     """What lies among the files without an entry is a file, too, as far as its key is a name."""
     for path in ("model/MLmodel", "%2E%2E/up", "a%2Fb", "x/%2E.", "sp ace"):
-        ws.store.put(f"{keys.artifacts(run.id)}{path}", b"plain")
+        ws.store.put(f"{file_keys.artifacts(run.id)}{path}", b"plain")
     assert run.get_file_names() == ["model/MLmodel"]
     run.download_file("model/MLmodel")
     assert Path("MLmodel").read_bytes() == b"plain"
@@ -196,10 +196,10 @@ def test_any_name_comes_back(name: str) -> None:
     """Key and name are inverses, versions included; what is no name has no key of a file."""
     for version in (1, 2, 12_345_678):
         if is_file_name(name):
-            found = keys.parse_artifact(keys.artifact("r1", name, version))
+            found = file_keys.parse_artifact(file_keys.artifact("r1", name, version))
             assert found is not None
             assert found == ("r1", name if found.name is not None else None, version)
-    raw = keys.parse_artifact(f"{keys.artifacts('r1')}{name}")
+    raw = file_keys.parse_artifact(f"{file_keys.artifacts('r1')}{name}")
     assert raw is None or raw.name is None or is_file_name(raw.name)
 
 
@@ -259,7 +259,7 @@ def test_a_copy_does_not_fill_what_another_began(ws: Workspace, tmp_path: Path) 
     run.upload_file("b", io.BytesIO(b"ours"))
     other = Run.get(there, run.id)
     other.upload_file("b", io.BytesIO(b"theirs"))
-    there.store.delete([keys.artifact(run.id, "b", 1)])
+    there.store.delete([file_keys.artifact(run.id, "b", 1)])
     with pytest.raises(StoreError, match="other bytes there"):
         ws.copy_to(there)
     assert other.get_file_names() == ["a"]

@@ -24,7 +24,7 @@ def goes_on(place: Place, counted: Callable[[Any, Callable[[], None]], None]) ->
 
     def refuse() -> None:
         sent.append(1)
-        if len(sent) == len(parts):
+        if len(sent) >= len(parts):
             raise ConnectionError("the line is dead")
 
     sent: list[int] = []

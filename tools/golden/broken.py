@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from objrun.format import keys
+from objrun.format import file_keys, keys
 from objrun.format.checkpoints import Checkpoint, TableFile, encode_checkpoint
 from tools.golden.build import NOON, WRITER, Case, Row, pretty, table, write_id
 
@@ -90,7 +90,7 @@ _KEYS: Final = {
     "header": keys.HEADER,
     "number": keys.number("digits", 1),
     "property": keys.run_property("r1", "p"),
-    "file": keys.run_file("r1", "a/b", 1),
+    "file": file_keys.run_file("r1", "a/b", 1),
     "run": keys.run_state("r1", 1),
     "experiment": keys.experiment_state("digits", 1),
 }
@@ -200,7 +200,7 @@ def _documents() -> Iterator[Broken]:
     )  # fmt: skip
     yield edited(
         "file_of_another", "an entry under the key of another file", "5.10", "file", top(),
-        ("key_mismatch", "$.name"), key=keys.run_file("r1", "a/c", 1),
+        ("key_mismatch", "$.name"), key=file_keys.run_file("r1", "a/c", 1),
     )  # fmt: skip
     yield edited(
         "file_name", "a name that leaves its folder", "5.10", "file", top(name="../../x"),

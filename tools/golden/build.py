@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import pyarrow as pa
 
-from objrun.format import keys
+from objrun.format import file_keys, keys
 from objrun.format.checking import format_time
 from objrun.format.documents import (
     encode_experiment,
@@ -263,7 +263,7 @@ class Case:
 
     def entry(self, run_id: str, name: str, data: bytes, version: int = 1) -> str:
         """Put the entry of a file, and return the key under which its bytes belong."""
-        key = keys.run_file(run_id, name, version)
+        key = file_keys.run_file(run_id, name, version)
         entry = FileEntry(
             run_id=run_id,
             name=name,
@@ -274,7 +274,7 @@ class Case:
             write_id=write_id(key),
         )
         self.objects[key] = encode_file(entry)
-        return keys.artifact(run_id, name, version)
+        return file_keys.artifact(run_id, name, version)
 
     def file(self, run_id: str, name: str, data: bytes, version: int = 1) -> None:
         """Put a file, which a reader must find."""

@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from objrun.format import keys
+from objrun.format import file_keys, keys
 from objrun.format.checking import format_time
 from tools.golden.build import WRITER, Case, Row, at, scalars, table
 from tools.golden.compacting import (
@@ -335,10 +335,10 @@ def files() -> Case:
     case.file("r1", "log", b"second", 2)
     case.entry("r1", "log", b"its writer died", 3)
     case.entry("r1", "never", b"so did this one's")
-    case.objects[f"{keys.artifacts('r1')}model/MLmodel"] = b"put by others"
+    case.objects[f"{file_keys.artifacts('r1')}model/MLmodel"] = b"put by others"
     case.expect_file("r1", "model/MLmodel", b"put by others", None)
     for path in ("%2E%2E/up", "%2E.", "a%2Fb", "sp ace", "log~2"):
-        case.objects[f"{keys.artifacts('r1')}{path}"] = b"no name"
+        case.objects[f"{file_keys.artifacts('r1')}{path}"] = b"no name"
     return case
 
 

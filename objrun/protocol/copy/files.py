@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from objrun.errors import CorruptObjectError, Problem
-from objrun.format import keys
+from objrun.format import file_keys
 from objrun.format.documents import decode_file
 from objrun.protocol.copy.pair import read
 from objrun.protocol.files import PART, StoredFile, entry_of, read_file, read_range
@@ -25,7 +25,7 @@ def is_same(ours: FileEntry, theirs: FileEntry) -> bool:
 
 def stands(pair: Pair, key: str) -> bool:
     """Return whether both have entries of the same bytes under a key, made twice perhaps."""
-    if not keys.is_run_file(key):
+    if not file_keys.is_run_file(key):
         return False
     ours, theirs = (decode_file(key, read(store, key)) for store in pair)
     return is_same(ours, theirs)

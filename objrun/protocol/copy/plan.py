@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from objrun.errors import FormatError
-from objrun.format import keys
+from objrun.format import file_keys, keys
 from objrun.format.documents import decode_run
 from objrun.protocol.copy.compacted import Covered, TableRows
 from objrun.protocol.copy.forks import is_within, lacking, meeting
@@ -138,7 +138,7 @@ def _plan_new(pair: Pair, experiment: str, plan: RunPlan, claims: Claims) -> boo
 
 def _plan_objects(plan: RunPlan, experiment: str, sides: Sides) -> None:
     """Plan segments, rows of tables and other objects of a run."""
-    folder = keys.artifacts(plan.run)
+    folder = file_keys.artifacts(plan.run)
     for key, size in sides.ours.others.items():
         is_file = key.startswith(folder)
         if key not in sides.theirs.others:
