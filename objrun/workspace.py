@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from objrun.errors import CorruptObjectWarning, FormatError, NotAStoreError, UserErrorException
 from objrun.format import keys
 from objrun.format.checking import format_time
+from objrun.format.immutable import is_immutable
 from objrun.format.names import check_run_id, is_experiment
 from objrun.logs import logger
 from objrun.protocol.opening import open_for_reading, open_for_writing
@@ -193,7 +194,7 @@ class Workspace(Upkeep):
         if self._cached is None and store.concurrency > 1:
             from objrun.storage.cache import cached  # those who only write need none
 
-            self._cached = cached(store, self.store_id, keys.is_immutable)
+            self._cached = cached(store, self.store_id, is_immutable)
         return self._cached or store
 
     @property

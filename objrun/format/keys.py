@@ -6,6 +6,7 @@ are percent-encoded, so no name can leave its folder.
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -372,30 +373,6 @@ def parse_version(key: str) -> int | None:
     name = key.rpartition("/")[2]
     digits = name.removesuffix(".json")
     return int(digits) if digits != name and is_number(digits, VERSION_DIGITS) else None
-
-
-def is_immutable(key: str) -> bool:
-    """Return whether an object never changes and its key is never used again in this store.
-
-    That is so of all but markers, the header, which tells one store from the next at its place,
-    and claims of numbers, which are freed when an experiment is purged. (Chains go on behind their
-    tombstones, checkpoints behind the last; ids of runs, writers and tables are not used twice.)
-
-    >>> is_immutable(run_state("r1", 1)), is_immutable(checkpoint("mnist", 1))
-    (True, True)
-    >>> is_immutable(HEADER), is_immutable(number("mnist", 1)), is_immutable(marker("e", "r", 1))
-    (False, False, False)
-    """
-    match key.split("/"):
-        case ["runs", _, "state", name] | ["experiments", _, "state" | "checkpoints", name]:
-            return parse_version(name) is not None
-        case ["runs", _, "properties" | "files", name]:
-            return name.endswith(".json")
-        case ["experiments", _, "shards", _, _]:
-            return parse_segment(key) is not None
-        case ["experiments", _, "tables", name]:
-            return parse_table(name) is not None
-    return False
 
 
 def is_number(text: str, digits: int) -> bool:

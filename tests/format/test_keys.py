@@ -7,7 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from objrun.errors import UserErrorException
-from objrun.format import keys, names
+from objrun.format import file_keys, keys, names
+from objrun.format.immutable import is_immutable
 from objrun.storage.keys import check_key
 from tests.format import strategies as some
 
@@ -188,6 +189,7 @@ NAMED = keys.TableKey(3, "00ff00ff00ff00ff", "runs")
     [
         (keys.run_state(RUN, 1), True),
         (keys.run_property(RUN, "a/b"), True),
+        (file_keys.run_file(RUN, "a/b", 1), True),
         (keys.experiment_state("Tété", 12), True),
         (keys.segment("e", RUN, "00ff00ff00ff00ff", 0, 10), True),
         (keys.checkpoint("e", 3), True),
@@ -210,4 +212,4 @@ NAMED = keys.TableKey(3, "00ff00ff00ff00ff", "runs")
     ],
 )
 def test_what_never_changes(key: str, *, immutable: bool) -> None:
-    assert keys.is_immutable(key) == immutable
+    assert is_immutable(key) == immutable

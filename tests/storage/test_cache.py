@@ -15,7 +15,7 @@ import pytest
 
 from objrun import clock
 from objrun.errors import NotFoundError, UserErrorException
-from objrun.format.keys import is_immutable
+from objrun.format.immutable import is_immutable
 from objrun.storage import CountingStore, LatencyStore, LocalStore, MemoryStore
 from objrun.storage.cache import LIMIT, CachingStore, cached
 from objrun.storage.cache_folder import CacheFolder
@@ -344,7 +344,7 @@ def test_a_folder_that_somebody_removes_is_made_anew(place: Place) -> None:
 START = """
 import logging, os, resource, sys
 from pathlib import Path
-from objrun.format.keys import is_immutable
+from objrun.format.immutable import is_immutable
 from objrun.storage import CountingStore, MemoryStore
 from objrun.storage.cache import CachingStore
 from objrun.storage.cache_folder import CacheFolder

@@ -24,7 +24,7 @@ LARGEST = 30_000
 
 READER = f"""
 import random, sys
-from objrun.format.keys import is_immutable
+from objrun.format.immutable import is_immutable
 from objrun.storage import CountingStore, LatencyStore, LocalStore, together
 from objrun.storage.cache import CachingStore
 from objrun.storage.cache_folder import CacheFolder
