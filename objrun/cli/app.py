@@ -11,6 +11,7 @@ import objrun
 from objrun.cli.children import children
 from objrun.cli.copy import copy, sync
 from objrun.cli.demo import demo
+from objrun.cli.files import download, files, upload
 from objrun.cli.history import history
 from objrun.cli.metrics import metrics
 from objrun.cli.options import Csv, Json, StorageOptions, Url
@@ -54,6 +55,15 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
     ),
     children: ("objrun children digits/1", "objrun children digits/1 --metric loss --recursive"),
     history: ("objrun history digits/3", "objrun history digits/3 --json"),
+    files: ("objrun files digits/3", "objrun files digits/3 --json | jq .size"),
+    download: (
+        "objrun download digits/3",
+        "objrun download digits/3 outputs/model.pt --to here",
+    ),
+    upload: (
+        "objrun upload digits/3 model.pt --into outputs",
+        "objrun upload digits/3 plots --overwrite",
+    ),
     delete: ("objrun delete digits/3 digits/7", "objrun delete --experiment digits --yes"),
     restore: ("objrun restore digits/3", "objrun restore --experiment digits"),
     compact: ("objrun compact", "objrun compact digits --workers 4"),
@@ -80,6 +90,7 @@ OTHERWISE: Final = {
     "describe": "show",
     "du": "stats",
     "empty": "gc",
+    "artifacts": "files",
     "experiments": "runs",
     "fsck": "verify",
     "get": "show",
@@ -147,9 +158,9 @@ def before_the_name(
     """Hand options that stand before the command's name to the command, whose own ones win."""
     common: dict[str, Any] = {"url": url, "option": option}
     tables = {**common, "as_json": as_json, "as_csv": as_csv}
-    given = dict.fromkeys(("runs", "metrics", "children", "history", "gc"), tables)
+    given = dict.fromkeys(("runs", "metrics", "children", "history", "files", "gc"), tables)
     given |= {"show": {**common, "as_json": as_json}, "demo": common}
-    given |= dict.fromkeys(("delete", "restore"), common)
+    given |= dict.fromkeys(("delete", "restore", "download", "upload"), common)
     given |= {name: {"as_json": as_json} for name in ("copy", "sync")}
     given |= {
         name: {**common, "as_json": as_json} for name in ("compact", "vacuum", "stats", "verify")

@@ -1,0 +1,102 @@
+"""`objrun files`, `download` and `upload`: the files of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.filesize import decimal
+
+from objrun.cli.find import find_run
+from objrun.cli.layout import Column, print_table
+from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_format, open_workspace
+from objrun.cli.output import new_console, print_csv, print_lines
+from objrun.cli.style import one_line
+from objrun.protocol.files import list_files
+
+if TYPE_CHECKING:
+    from objrun.run import Run
+
+FIELDS = ("name", "size", "modified", "key")
+
+
+def files(
+    run: RunName,
+    as_json: Json = False,
+    as_csv: Csv = False,
+    url: Url = None,
+    option: StorageOptions = None,
+) -> None:
+    """List the files of a run, their sizes, and when they were stored."""
+    one_format(as_json=as_json, as_csv=as_csv)
+    rows = _rows(find_run(open_workspace(url, option), run))
+    if as_json:
+        print_lines(rows)
+    elif as_csv:
+        print_csv(FIELDS, ([row[name] for name in FIELDS] for row in rows))
+    else:
+        columns = [
+            Column("name", [one_line(row["name"]) for row in rows], least=12),
+            Column("size", [decimal(row["size"]) for row in rows], right=True),
+            Column("stored (UTC)", [f"{row['modified']:%Y-%m-%d %H:%M:%S}" for row in rows]),
+        ]
+        print_table(new_console(), columns)
+
+
+def download(
+    run: RunName,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME", help="Files, or folders of files; else all.", show_default=False
+        ),
+    ] = None,
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FOLDER", help="Where they go, below their names.")
+    ] = Path(),
+    url: Url = None,
+    option: StorageOptions = None,
+) -> None:
+    """Write files of a run into a folder, checked against what was stored."""
+    found = find_run(open_workspace(url, option), run)
+    console = new_console()
+    for name in names or [""]:
+        found.download_files(name, to)
+        console.print(f"{one_line(name or 'all files')}: in {to}", soft_wrap=True)
+
+
+def upload(
+    run: RunName,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH", help="Files, or folders with all below.", exists=True),
+    ],
+    into: Annotated[
+        str, typer.Option("--into", metavar="FOLDER", help="The folder of the run they go to.")
+    ] = "",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files of other content.")
+    ] = False,
+    url: Url = None,
+    option: StorageOptions = None,
+) -> None:
+    """Store files with a run; what it has already is not sent again."""
+    found = find_run(open_workspace(url, option), run)
+    console = new_console()
+    for path in paths:
+        name = "/".join(filter(None, (into.strip("/"), path.resolve().name)))
+        if path.is_dir():
+            done = found.upload_folder(name, path, overwrite=overwrite)
+        else:
+            done = found.upload_file(name, path, overwrite=overwrite)
+        for artifact in done.artifacts.values():
+            told = f"{one_line(artifact.name)}: {decimal(artifact.size)}, SHA-256 {artifact.sha256}"
+            console.print(told, soft_wrap=True)
+
+
+def _rows(run: Run) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "size": info.size, "modified": info.modified, "key": info.key}
+        for name, info in list_files(run.experiment.workspace.querying(), run.id).items()
+    ]
