@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pyarrow.parquet as pq
 
 from objrun import Workspace, clock
@@ -33,9 +34,11 @@ from objrun.query.metrics import refuse
 from objrun.storage.creating import CreateOnly
 from objrun.tables.chunks import full_frame
 from objrun.tables.compaction import compact
-from objrun.tables.points import read_points, read_tail
+from objrun.tables.cuts import counting, rewind
+from objrun.tables.points import read_parts, read_points, read_tail
 from objrun.tables.reading import Rows
 from objrun.tables.runs import list_runs
+from objrun.tables.summing import summed
 from objrun.tables.vacuum import vacuum
 from objrun.testing.sim import Promises
 from objrun.testing.sim.history import Read, Register, stored
@@ -43,6 +46,8 @@ from objrun.testing.sim.history import Read, Register, stored
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from objrun.tables.chunks import Chunk
+    from objrun.tables.cuts import Cuts
     from objrun.testing.sim import World
 
 NAME = "e"
@@ -79,6 +84,7 @@ class Cast:
         self.durable: Counter[tuple[str, int]] = Counter()
         self.numbers: list[int] = []
         self.taken: list[str] = []
+        self.rewound: dict[str, int] = {}
         if before is not None:
             self.promises.follow(before.promises)
             self.logged.update(before.logged)
@@ -213,7 +219,7 @@ class Cast:
         """Log points that wait."""
         for _ in range(count):
             value = process * EACH + self.logged[run, process]
-            writer.buffer.add("x", float(value), None, value)
+            writer.buffer.add("x", float(value), value % EACH, value)
             self.logged[run, process] += 1
 
     def _durable(self, writer: Writer, process: int, run: str) -> None:
@@ -270,9 +276,26 @@ class Cast:
                     assert seen[run, process] >= count, told
             before = seen
 
+    def rewind(self, run: str, step: int) -> None:
+        """Supersede what was logged to a run from a step on."""
+        writers = self._told(lambda: self.promises.writers(run), f"{run} is rewound to {step}")
+        rewind(self.store, NAME, (run, run), step)
+        self._told(lambda: self.promises.acknowledge_cuts(writers, step), f"{run} is rewound")
+
     def points(self) -> Counter[tuple[str, int]]:
-        """How many points of each run and process are read; each must be there once, in order."""
-        frame = full_frame(read_points(self.store, NAME, Rows(), refuse).chunk)
+        """How many points of each run and process are read; each must be there once, in order.
+
+        Those of a rewound run that count are one curve: each step behind the rewind once.
+        """
+
+        def whole(chunk: Chunk, cuts: Cuts) -> Chunk:
+            curve = full_frame(counting(chunk, cuts))
+            for run, step in self.rewound.items():
+                steps = curve.filter(pl.col("run_id") == run, pl.col("step") >= step)["step"]
+                assert steps.is_unique().all(), f"{run} has steps {steps.to_list()}"
+            return chunk
+
+        frame = full_frame(read_points(self.store, NAME, Rows(), refuse, which=whole).chunk)
         rows = frame.sort("run_id", "writer", "offset").select(
             "run_id", "writer", "offset", "value"
         )
@@ -303,6 +326,16 @@ class Cast:
             assert count <= self.logged[whose], f"{whose} has logged {self.logged[whose]}"
         return counts
 
+    def check_curve(self, run: str, process: int) -> None:
+        """Behind the step that a run was rewound to, all that counts is of one process."""
+        first = self.rewound[run]
+        seen = read_points(self.store, NAME, Rows(), refuse).chunk
+        behind = full_frame(seen).filter(pl.col("run_id") == run, pl.col("step") >= first)
+        values = [process * EACH + step for step in range(first, self.logged[run, process])]
+        assert behind.sort("step")["value"].to_list() == values, f"{run} is {behind}"
+        sums = summed(read_parts(self.store, NAME, Rows(), refuse)).filter(pl.col("run_id") == run)
+        assert sums["count"].to_list() == [seen.where(pl.col("run_id") == run).rows.height]
+
     # -- upkeep
 
     def compact(self, times: int = 1) -> None:
@@ -322,7 +355,7 @@ class Cast:
     def late(self) -> None:
         """Requests of those who worked before this world began arrive once more."""
         for key, data in self.promises.ever():
-            if keys.parse_segment(key) or keys.parse_marker(key):
+            if keys.parse_segment(key) or keys.parse_marker(key) or keys.parse_cut(key):
                 insist(partial(self.store.put, key, data))
 
     # -- purge

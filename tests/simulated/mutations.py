@@ -17,7 +17,7 @@ from objrun.format import keys
 from objrun.protocol import blind, chain, checkpointing, cover, live, numbers, purge, settle, writer
 from objrun.protocol.updates import SetTags
 from objrun.storage.wrappers import Around
-from objrun.tables import compaction, folding, points, runs, vacuum
+from objrun.tables import compaction, cuts, cutting, folding, points, runs, vacuum
 from objrun.testing.sim.actors import current
 
 if TYPE_CHECKING:
@@ -462,6 +462,54 @@ def least_checkpoint_is_current(patch: pytest.MonkeyPatch) -> None:
     latest = checkpointing.latest_checkpoint
     for module in (compaction, points, runs):
         patch.setattr(module, "latest_checkpoint", lambda store, name: latest(Least(store), name))
+
+
+# -- rewinds
+
+
+@breaks("a compaction takes cuts along with what came behind them", "rewound-beside-upkeep")
+def compaction_ignores_cuts(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(compaction._Attempt, "_with_cuts", lambda _self, files, *_given: files)
+
+
+@breaks("what is superseded is in no sum", "rewound-beside-upkeep")
+def sums_count_what_is_cut(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(cutting, "counting", lambda chunk, _cuts: chunk)
+
+
+@breaks("late points of a cut writer are in no sum", "rewound-beside-upkeep")
+def late_points_are_summed_up(patch: pytest.MonkeyPatch) -> None:
+    real = compaction._Attempt._with_cuts
+    patch.setattr(
+        compaction._Attempt,
+        "_with_cuts",
+        lambda self, files, roots, _pieces, drop: real(self, files, roots, [], drop),
+    )
+
+
+@breaks("a cut goes when it is in tables", "rewound-beside-upkeep")
+def every_cut_goes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        vacuum,
+        "_cuts_in",
+        lambda _store, _checkpoint, listed: [info for info in listed if keys.parse_cut(info.key)],
+    )
+
+
+@breaks("a rewind names the writers that only tables know", "rewound-beside-upkeep")
+def rewind_forgets_tables(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(cuts, "stops_in_tables", lambda *_given: {})
+
+
+@breaks("cuts are listed behind all segments of their run", "rewound-beside-a-reader")
+def cuts_are_listed_apart(patch: pytest.MonkeyPatch) -> None:
+    listed = live.list_logged
+
+    def apart(store: Any, *given: Any) -> Any:
+        before = listed(store, *given)
+        return listed(store, *given)._replace(cuts=before.cuts)
+
+    patch.setattr(points, "list_logged", apart)
 
 
 # -- purge

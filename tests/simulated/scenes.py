@@ -310,6 +310,73 @@ def crowd(world: World) -> Callable[[], None]:
     return cast.check
 
 
+# -- rewinds
+
+
+@cache
+def preempted() -> Prepared:
+    """A run that has logged steps 0 to 2, in tables and live, and whose process is gone."""
+
+    def old(cast: Cast) -> None:
+        cast.start_run("p")
+        own = cast.writer("p")
+        cast.log(own, 1, "p", [2])
+        upkeep(cast)
+        cast.log(own, 1, "p", [1])
+
+    return prepared(old)
+
+
+def resume(cast: Cast) -> Writer:
+    """Go back to a step and on, while a process that was taken for dead (returned) logs on.
+
+    Of its own it logs the steps from 0 on: that one counts beside the old ones.
+    """
+    dead, own = cast.writer("p"), cast.writer("p")
+    cast.log(dead, 3, "p", [1])
+    cast.rewind("p", cast.rewound["p"])
+    cast.log(own, 5, "p", [2, 1])
+    cast.log(dead, 3, "p", [2])
+    return dead
+
+
+def rewound_beside_upkeep(world: World) -> Callable[[], None]:
+    """A run is rewound, and a compaction and vacuum began before."""
+    cast = Cast(world, preempted().cast)
+    cast.rewound["p"] = 1
+
+    def resumed() -> None:
+        dead = resume(cast)
+        # Of cuts that are in no table, and of late points of a writer that tables have cut.
+        cast.vacuum()
+        upkeep(cast)
+        cast.log(dead, 3, "p", [1])
+        upkeep(cast)
+        cast.late()
+
+    def end() -> None:
+        cast.check_curve("p", 5)
+        cast.finish()
+
+    world.spawn("u", partial(upkeep, cast))
+    world.spawn("p", resumed)
+    return end
+
+
+def rewound_beside_a_reader(world: World) -> Callable[[], None]:
+    """A run is rewound; who reads it sees one curve at any moment."""
+    cast = Cast(world, preempted().cast)
+    cast.rewound["p"] = 1
+
+    def read() -> None:
+        for _ in range(3):
+            cast.points()
+
+    world.spawn("r", read)
+    world.spawn("p", partial(resume, cast))
+    return partial(cast.check_curve, "p", 5)
+
+
 # -- purge
 
 
@@ -372,6 +439,7 @@ def bucket_of(make: Callable[[], Prepared]) -> Callable[[], Bucket]:
 ONE = bucket_of(one_run)
 HALF = bucket_of(half_compacted)
 TRASH = bucket_of(deleted_run)
+LOST = bucket_of(preempted)
 
 SCENES = {
     scene.name: scene
@@ -393,6 +461,8 @@ SCENES = {
         Scene("paused-reader", partial(paused_reader, retention=NOW), start=HALF),
         Scene("reader-of-old-tables", partial(paused_reader, retention=HOUR), start=HALF),
         Scene("maintenance", maintenance, start=HALF),
+        Scene("rewound-beside-upkeep", rewound_beside_upkeep, start=LOST),
+        Scene("rewound-beside-a-reader", rewound_beside_a_reader, start=LOST),
         Scene("purge-meanwhile", purge_meanwhile, start=TRASH),
         Scene("paused-beside-a-purge", paused_beside_a_purge, start=TRASH),
         Scene("restored", partial(restored, known=2), Limits(faults=1), TRASH),

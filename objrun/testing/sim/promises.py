@@ -18,7 +18,7 @@ from objrun.format import keys
 from objrun.format.checkpoints import Checkpoint, decode_checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from objrun.testing.sim.bucket import Bucket, Written
 
@@ -28,27 +28,33 @@ Writer = tuple[str, str]
 
 
 class Tables(NamedTuple):
-    """What the tables of a checkpoint say: the version of each run, how far each writer is in."""
+    """What the tables of a checkpoint say: the version of each run, how far each writer is in.
+
+    `cuts`: from which step on a writer was superseded.
+    """
 
     versions: dict[str, int]
     coverage: dict[Writer, int]
+    cuts: dict[Writer, int]
 
 
 class Promises:
-    """Watches a bucket. What callers were told is noted in `versions` and `points`.
+    """Watches a bucket. What callers were told is noted in `versions`, `points` and `cuts`.
 
-    `versions`: run to the version that was acknowledged; `points`: run and writer's id to how many.
+    `versions`: run to the version that was acknowledged; `points`: run and writer's id to how many;
+    `cuts`: run and writer's id to the step from which on its points are superseded.
     Raises AssertionError at the write that breaks a promise:
 
     - no object is changed, and no key is used for other bytes (but for numbers of checkpoints);
     - nobody is told of a change of a run that was purged, and none that was changed just now is;
     - a version's marker was there before it;
     - the greatest checkpoint names no table that is missing, and its tables hold each point of each
-      writer once, without a gap, with what these come to;
+      writer once, without a gap, with what those come to that were not superseded;
+    - no table has points of a writer that came behind a rewind without the cuts of this one;
     - fields of the greatest checkpoint that this version of the library does not know stay;
     - what was acknowledged can be found: in tables, or in what is live;
-    - a segment or marker goes when the greatest checkpoint covers it, or its writer has superseded
-      it; a table when that names it not and never will; the greatest checkpoint never.
+    - a segment, cut or marker goes when the greatest checkpoint covers it, or its writer has
+      superseded it; a table when that names it not and never will; the greatest checkpoint never.
     """
 
     def __init__(self, bucket: Bucket, experiment: str) -> None:
@@ -56,6 +62,7 @@ class Promises:
         self.experiment = experiment
         self.versions: dict[str, int] = {}
         self.points: dict[Writer, int] = {}
+        self.cuts: dict[Writer, int] = {}
         self.purged: set[str] = set()
         self._fresh: set[str] = set()
         self._fields: Mapping[str, Any] = {}
@@ -66,6 +73,7 @@ class Promises:
         """Also expect what was promised before, in the bucket that this one is a copy of."""
         self.versions.update(before.versions)
         self.points.update(before.points)
+        self.cuts.update(before.cuts)
         self.purged |= before.purged
         self._ever.update(before._ever)
         self._fields = before._fields
@@ -86,6 +94,18 @@ class Promises:
         self.points[run, writer] = max(count, self.points.get((run, writer), 0))
         self.check_visible()
 
+    def writers(self, run: str) -> list[Writer]:
+        """Return the writers that a run has."""
+        parsed = [keys.parse_segment(key) for key in self._keys(keys.shards)]
+        live = {(s.run, s.writer) for s in parsed if s}
+        return sorted(whose for whose in live | self.tables().coverage.keys() if whose[0] == run)
+
+    def acknowledge_cuts(self, writers: Iterable[Writer], step: int) -> None:
+        """Note that somebody was told that points of writers are superseded from a step on."""
+        for whose in writers:
+            self.cuts[whose] = min(step, self.cuts.get(whose, step))
+        self.check_visible()
+
     # -- what is there
 
     def checkpoint(self) -> Checkpoint | None:
@@ -98,12 +118,14 @@ class Promises:
 
     def tables(self) -> Tables:
         """Return what the tables of the greatest checkpoint say."""
-        found = Tables({}, {})
+        found = Tables({}, {}, {})
         checkpoint = self.checkpoint()
         for row in self._rows(checkpoint, "runs", "run_id", "version"):
             found.versions[row[0]] = max(row[1], found.versions.get(row[0], 0))
         for run, writer, stop in self._rows(checkpoint, "coverage", "run_id", "writer", "stop"):
             found.coverage[run, writer] = max(stop, found.coverage.get((run, writer), 0))
+        for run, writer, step in self._rows(checkpoint, "cuts", "run_id", "writer", "step"):
+            found.cuts[run, writer] = min(step, found.cuts.get((run, writer), step))
         return found
 
     def _rows(self, checkpoint: Checkpoint | None, kind: str, *columns: str) -> list[Any]:
@@ -154,6 +176,7 @@ class Promises:
         self.purged.add(run)
         self.versions.pop(run, None)
         self.points = {whose: n for whose, n in self.points.items() if whose[0] != run}
+        self.cuts = {whose: step for whose, step in self.cuts.items() if whose[0] != run}
 
     def _deleted(self, key: str) -> None:
         segment, marker, table = keys.parse_segment(key), keys.parse_marker(key), None
@@ -163,6 +186,9 @@ class Promises:
             covered = self.tables().coverage.get((segment.run, segment.writer), 0)
             longer = self._reach(segment.run, segment.writer, segment.start)
             assert segment.stop <= max(covered, longer), f"{key} goes and nothing covers it"
+        elif (cut := keys.parse_cut(key)) and cut.run not in self.purged:
+            step = self.tables().cuts.get(cut[:2])
+            assert step is not None and step <= cut.step, f"{key} goes, and tables have {step}"  # noqa: PT018
         elif marker is not None and marker.run not in self.purged:
             version = self.tables().versions.get(marker.run, 0)
             assert marker.version <= version, f"{key} goes, and tables have version {version}"
@@ -188,23 +214,31 @@ class Promises:
         lost = {name: value for name, value in self._fields.items() if fields.get(name) != value}
         assert not lost, f"the greatest checkpoint has lost {lost}"
         self._fields = fields
-        coverage = self.tables().coverage
+        _, coverage, cuts = self.tables()
         offsets: defaultdict[Writer, list[int]] = defaultdict(list)
-        for run, writer, offset in self._rows(checkpoint, "metrics", "run_id", "writer", "offset"):
+        counting: Counter[Writer] = Counter()
+        columns = "run_id", "writer", "offset", "step"
+        for run, writer, offset, step in self._rows(checkpoint, "metrics", *columns):
             offsets[run, writer].append(offset)
+            until = cuts.get((run, writer))
+            counting[run, writer] += step is None or until is None or step < until
         found = {whose: sorted(rows) for whose, rows in offsets.items()}
         expected = {whose: [*range(stop)] for whose, stop in coverage.items()}
         assert found == expected, f"tables have {found}, cover {coverage}"
         sums: Counter[Writer] = Counter()
         for run, writer, points in self._rows(checkpoint, "summary", "run_id", "writer", "points"):
             sums[run, writer] += points
-        assert sums == coverage, f"sums are of {dict(sums)}, tables cover {coverage}"
+        assert sums == counting, f"sums are of {dict(sums)}, of the points count {counting}"
+        later = {run for run, writer in coverage if (run, writer) not in self.cuts}
+        needed = {whose: step for whose, step in self.cuts.items() if whose[0] in later}
+        missing = {whose for whose, step in needed.items() if cuts.get(whose, step + 1) > step}
+        assert not missing, f"tables have points from behind a rewind, and no cuts of {missing}"
 
     # -- what was acknowledged
 
     def check_visible(self) -> None:
         """Raise AssertionError unless all that was acknowledged can be found."""
-        if not self.versions and not self.points:
+        if not self.versions and not self.points and not self.cuts:
             return
         tables = self.tables()
         for run, version in self.versions.items():
@@ -213,6 +247,12 @@ class Promises:
         for (run, writer), count in self.points.items():
             seen = self._reach(run, writer, tables.coverage.get((run, writer), 0))
             assert seen >= count, f"{count} points of {run} {writer} were durable, found are {seen}"
+
+        live = {cut for key in self._keys(keys.shards) if (cut := keys.parse_cut(key))}
+        for whose, step in self.cuts.items():
+            steps = [cut.step for cut in live if cut[:2] == whose]
+            least = min([*steps, tables.cuts.get(whose, step + 1)])
+            assert least <= step, f"{whose} was cut at step {step}, and this is nowhere"
 
     def _visible_version(self, run: str, tables: Tables) -> int:
         parsed = [keys.parse_marker(key) for key in self._keys(keys.feed)]
