@@ -206,6 +206,9 @@ def _read_metrics(folder: _Folder, run: str) -> None:
     """10.4, 10.5, 10.8: the points of a run, in order, and what they come to."""
     tables = folder.tables
     segments = _segments(folder, run)
+    cuts = _cuts(folder, run)
+    # 10.4: sums in tables do not know of it.
+    is_cut_anew = any(step < tables.cuts.get((run, w), step + 1) for w, step in cuts.items())
     points: list[dict[str, Any]] = []
     parts: dict[str, list[list[dict[str, Any]]]] = {}
     damaged = False
@@ -217,19 +220,40 @@ def _read_metrics(folder: _Folder, run: str) -> None:
             _failed(folder.answer, error.key, error)
             damaged = True
             continue
-        compacted = tables.points.get((run, writer), [])
+        until = min(cuts.get(writer, 2**63), tables.cuts.get((run, writer), 2**63))
+        compacted = [r for r in tables.points.get((run, writer), []) if _counts(r, until)]
         named: dict[str, list[dict[str, Any]]] = {}
         for offset, row in enumerate(live, stop):
+            if not _counts(row, until):
+                continue
             named.setdefault(row["name"], []).append(row | {"writer": writer, "offset": offset})
         points += _timed(compacted + [row for rows in named.values() for row in rows])
         for name in {row["name"] for row in compacted} | named.keys():
             known = tables.parts.get((run, name, writer), [])
+            if is_cut_anew:
+                old = [row for row in compacted if row["name"] == name]
+                known = [part_of(old)] if old else []
             new = [part_of(named[name])] if name in named else []
             parts.setdefault(name, []).append([*known, *new])
     if points and not damaged:
         folder.answer.metrics[run] = _in_order(points)
         sums = {name: sums for name, each in parts.items() if (sums := sums_of(each))}
         folder.answer.summaries |= {run: sums} if sums else {}
+
+
+def _counts(row: Mapping[str, Any], until: int) -> bool:
+    """10.9: rows without a step, and those before the rewind."""
+    return row["step"] is None or row["step"] < until
+
+
+def _cuts(folder: _Folder, run: str) -> dict[str, int]:
+    """10.9: the least step of the live cuts of each writer."""
+    prefix = f"experiments/{re.escape(folder.name)}/shards/{re.escape(run)}/"
+    name = re.compile(rf"{prefix}rewind-([0-9a-f]{{16}})-(0|-?[1-9][0-9]*)")
+    found: dict[str, int] = {}
+    for match in filter(None, map(name.fullmatch, folder.objects)):
+        found[match[1]] = min(int(match[2]), found.get(match[1], int(match[2])))
+    return found
 
 
 def _segments(folder: _Folder, run: str) -> dict[str, list[tuple[int, int, str]]]:

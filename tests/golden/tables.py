@@ -23,6 +23,7 @@ KEYS = {
     "runs": ("root_run_id", "run_id"),
     "metrics": ("root_run_id", "run_id", "name", "writer", "offset"),
     "coverage": ("root_run_id", "run_id", "writer"),
+    "cuts": ("root_run_id", "run_id", "writer"),
     "summary": ("root_run_id", "run_id", "name", "writer", "first_offset"),
 }
 PLAIN = (
@@ -35,12 +36,13 @@ PLAIN = (
 class Tables:
     """What the tables of the current checkpoint mean; empty where there is none.
 
-    `states` are versions and states by run, `stops` by (run, writer), `points` by (run, writer) in
-    order of offset, `parts` by (run, name, writer) in order of first_offset.
+    `states` are versions and states by run, `stops` and `cuts` by (run, writer), `points` by
+    (run, writer) in order of offset, `parts` by (run, name, writer) in order of first_offset.
     """
 
     states: dict[str, tuple[int, Row]] = field(default_factory=dict)
     stops: dict[tuple[str, str], int] = field(default_factory=dict)
+    cuts: dict[tuple[str, str], int] = field(default_factory=dict)
     points: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
     parts: dict[tuple[str, str, str], list[Row]] = field(default_factory=dict)
 
@@ -68,6 +70,9 @@ def read_tables(objects: Mapping[str, bytes], key: str | None) -> Tables:
     for row in rows["coverage"]:
         whose = row["run_id"], row["writer"]
         tables.stops[whose] = max(row["stop"], tables.stops.get(whose, 0))
+    for row in rows["cuts"]:
+        whose = row["run_id"], row["writer"]
+        tables.cuts[whose] = min(row["step"], tables.cuts.get(whose, row["step"]))
     for row in sorted(rows["metrics"], key=lambda row: row["offset"]):
         tables.points.setdefault((row["run_id"], row["writer"]), []).append(row)
     for row in sorted(rows["summary"], key=lambda row: row["first_offset"]):

@@ -232,8 +232,10 @@ class Case:
 
     def expect_run(self, number: int, state: RunState) -> None:
         """Note the state a reader must find as the last one of the run."""
+        attempt = {} if state.attempt == 1 else {"attempt": state.attempt}
         self.runs[state.run_id] = {
             **state.extra,
+            **attempt,
             "version": number,
             "run_id": state.run_id,
             "experiment": state.experiment,

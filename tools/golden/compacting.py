@@ -53,7 +53,7 @@ def _bucket(case: Case, experiment: str, seconds: float) -> Iterator[MemoryStore
     case.objects = {info.key: store.get(info.key) for info in store.list("")}
 
 
-def _compact(case: Case, seconds: float, experiment: str = "digits") -> None:
+def compact_case(case: Case, seconds: float, experiment: str = "digits") -> None:
     with _bucket(case, experiment, seconds) as store:
         made = compact(store, experiment)
     assert made is not None
@@ -99,13 +99,13 @@ def _age(case: Case, experiment: str) -> None:
     for child in (1, 2, 3, 4):
         log(f"child-{child}", 0, 10)
     case.marker(replace(states["alone"], run_id=f"{experiment}-never"), 1)
-    _compact(case, HOUR, experiment)
+    compact_case(case, HOUR, experiment)
 
     state, op = _status(states["child-3"], "Completed", HOUR)
     case.run_version(2, state, op)
     log("child-3", 5, 12)
     log("child-3", 10, 15)
-    _compact(case, 2 * HOUR, experiment)
+    compact_case(case, 2 * HOUR, experiment)
     if experiment == "vacuumed":
         with _bucket(case, experiment, 3 * HOUR) as store:
             vacuum(store, experiment, retention=timedelta(0))
@@ -192,7 +192,7 @@ def compacted_writers() -> Case:
 
     for seconds, stage in enumerate(_stages()):
         if seconds:
-            _compact(case, seconds * HOUR)
+            compact_case(case, seconds * HOUR)
         for writer, rows in stage:
             log(writer, *rows)
         if not seconds:

@@ -20,6 +20,7 @@ from tools.golden.compacting import (
     newer_checkpoint,
 )
 from tools.golden.purging import purged
+from tools.golden.rewinding import rewound
 
 LONG: Final = "a very long name, " * 20
 
@@ -474,5 +475,6 @@ def blind_twice() -> Case:
 _CASES: Final = (
     empty, one_run, exact_types, kinds, steps, writers, segments, versions, markers, blind,
     blind_twice, children, names, files, unknown_fields, experiments, damaged, purged, compacted,
-    compacted_writers, newer_checkpoint, newer_reader, newer_feature, newer_format, not_a_store,
+    compacted_writers, rewound, newer_checkpoint, newer_reader, newer_feature, newer_format,
+    not_a_store,
 )  # fmt: skip
