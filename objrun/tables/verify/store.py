@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from objrun.storage import ObjectInfo, Store
 
-KNOWN = ("experiments", "runs", "snapshots", "models", "objrun.probe")
+KNOWN = ("experiments", "runs", "snapshots", "environments", "models", "objrun.probe")
 """Folders that a store may have, the last one and what begins so."""
 
 
