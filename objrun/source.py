@@ -199,7 +199,7 @@ class RunSource(RunAnnotations):
 
 
 def start_with_snapshot(experiment: Experiment, start: Start, place: str | os.PathLike[str]) -> Run:
-    """Start a run with a snapshot, made before: no run is started for a folder that is too large."""
+    """Start a run with a snapshot. That is made first: no run is started for what is too large."""
     from objrun.snapshots.packing import pack
 
     with pack(os.fspath(place), folders_of(experiment.workspace)) as packed:
