@@ -190,7 +190,7 @@ def test_case_files_are_valid_and_point_into_the_spec(case: Path) -> None:
 def test_there_are_cases() -> None:
     assert len(STORES) >= 15
     assert len(INVALID) >= 30
-    assert len(SCHEMAS) == 9
+    assert len(SCHEMAS) == 10
 
 
 def test_the_golden_stores_are_what_the_code_writes() -> None:
