@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from objrun.cli.app import app
 from objrun.cli.program import program
+from objrun.cli.style import harmless
 from objrun.errors import (
     BucketNotFoundError,
     InvalidURLError,
@@ -105,14 +106,23 @@ def _tell(error: ObjrunError) -> int:
 
 def _error(message: str, hint: str = "") -> None:
     """Print one line, red where stderr is a terminal, and perhaps a second one that helps."""
-    told = " ".join(message.split())
+    told = one_line_of(message)
     sys.stderr.write(_coloured(f"error: {told}", "31") + "\n" + (f"{hint}\n" if hint else ""))
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    told = " ".join(str(message).split())
+    told = one_line_of(str(message))
     kind = "warning" if issubclass(category, ObjrunWarning) else category.__name__
     sys.stderr.write(_coloured(f"{kind}: {told}", "33") + "\n")
+
+
+def one_line_of(message: str) -> str:
+    r"""Return a message in one line, without what a terminal obeys.
+
+    >>> one_line_of("runs/\u202e is\n damaged")
+    'runs/? is damaged'
+    """
+    return harmless(" ".join(message.split()))
 
 
 def _coloured(text: str, colour: str) -> str:

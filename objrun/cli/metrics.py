@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -12,7 +11,7 @@ from rich.cells import cell_len
 from objrun.cli.find import find_run
 from objrun.cli.layout import Column, in_full, print_table
 from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_format, open_workspace
-from objrun.cli.output import new_console, print_lines
+from objrun.cli.output import new_console, print_lines, print_text
 from objrun.cli.run_table import SHORT_ID, title_of
 from objrun.cli.style import one_line, short
 from objrun.errors import ServiceException
@@ -113,7 +112,7 @@ def _documents(points: pl.DataFrame) -> Iterator[dict[str, Any]]:
 def _print_csv(points: pl.DataFrame) -> None:
     for start in range(0, max(points.height, 1), _PART):
         part = points.select(FIELDS)[start : start + _PART]
-        sys.stdout.write(part.write_csv(include_header=not start, datetime_format=_TIME))
+        print_text(part.write_csv(include_header=not start, datetime_format=_TIME))
 
 
 def _columns(run: Run, points: pl.DataFrame, *, recursive: bool, screen: bool) -> list[Column]:

@@ -7,12 +7,14 @@ JSON holds what JSON numbers cannot as the store does: `{"float": "NaN"}`, `{"fl
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from objrun.cli.style import harmless
 from objrun.format.checking import format_time
 from objrun.format.values import to_json
 
@@ -44,8 +46,7 @@ def dump(value: Any) -> str:
     >>> dump({"é": None})
     '{"é": null}'
     """
-    # A lone surrogate cannot come from a store; should one come, JSON can say it in ASCII.
-    return json.dumps(exact(value), ensure_ascii=False, allow_nan=False)
+    return _encoded(value)
 
 
 def print_lines(documents: Iterable[Any]) -> None:
@@ -56,15 +57,26 @@ def print_lines(documents: Iterable[Any]) -> None:
 
 def print_document(document: Any) -> None:
     """Print one JSON document, indented."""
-    text = json.dumps(exact(document), ensure_ascii=False, allow_nan=False, indent=2)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(_encoded(document, indent=2) + "\n")
+
+
+def _encoded(value: Any, indent: int | None = None) -> str:
+    text = json.dumps(exact(value), ensure_ascii=False, allow_nan=False, indent=indent)
+    return harmless(text, lambda found: f"\\u{ord(found):04x}")
 
 
 def print_csv(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Print CSV with a line of titles; None is an empty cell, dicts and lists are JSON."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
     writer.writerow(titles)
     writer.writerows([_cell(value) for value in row] for row in rows)
+    print_text(lines.getvalue())
+
+
+def print_text(text: str) -> None:
+    """Print text as it is, but at a terminal without what that would obey."""
+    sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)
 
 
 def _cell(value: Any) -> Any:
@@ -83,11 +95,11 @@ def _cell(value: Any) -> Any:
 
 def new_console() -> Console:
     """Return a console on stdout: as wide as the terminal, and endless into a file or a pipe."""
-    from rich.console import Console
+    from objrun.cli.console import HarmlessConsole
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = HarmlessConsole(highlight=False, markup=False, emoji=False)
     if console.is_terminal:
         return console
-    return Console(
+    return HarmlessConsole(
         highlight=False, markup=False, emoji=False, no_color=True, width=UNLIMITED, soft_wrap=True
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,6 +18,10 @@ COLOURS: Final = {
     "CancelRequested": "yellow",
     "NotResponding": "yellow",
 }
+
+_DANGEROUS: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 _UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60))
 
@@ -47,6 +52,18 @@ def short(value: Any, digits: int = 5) -> str:
     if math.isfinite(value) and value.is_integer() and abs(value) < 1e5:
         return str(int(value))
     return f"{value:.{digits}g}"
+
+
+def harmless(text: str, instead: Callable[[str], str] = lambda _: "?") -> str:
+    r"""Return text without what a terminal obeys, and without marks that turn what is around them.
+
+    Those are control characters but line feeds and tabs, and those that set the direction of
+    writing; `instead` says what stands for one of them.
+
+    >>> harmless("a\x1b[2Jb\u202e"), harmless("naïve\n")
+    ('a?[2Jb?', 'naïve\n')
+    """
+    return text if text.isprintable() else _DANGEROUS.sub(lambda found: instead(found[0]), text)
 
 
 def one_line(text: str) -> str:

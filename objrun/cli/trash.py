@@ -24,6 +24,7 @@ from objrun.cli.options import (
 )
 from objrun.cli.output import new_console, print_csv, print_lines
 from objrun.cli.program import program
+from objrun.cli.style import harmless
 from objrun.errors import UserErrorException
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def delete(
     named = [_title(run) for run in found] or [f"experiment {experiment} and all its runs"]
     asks = sys.stdin.isatty() and not yes
     if asks:
-        typer.confirm(f"Delete {', '.join(named)}?", abort=True)
+        typer.confirm(harmless(f"Delete {', '.join(named)}?"), abort=True)
     for run in found:
         run.delete()
     if experiment is not None:

@@ -198,11 +198,12 @@ def _progress(noun: str, *, quiet: bool) -> Iterator[Callable[[str, int, int], N
     if quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield lambda _name, _done, _all: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
+    from objrun.cli.console import HarmlessConsole
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    console = HarmlessConsole(stderr=True)
     with Progress(*columns, TextColumn(noun), console=console, transient=True) as bar:
         tasks: dict[str, Any] = {}
 

@@ -9,12 +9,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from objrun.cli.console import HarmlessConsole
 from objrun.cli.options import Experiments, Json, StorageOptions, Url, open_workspace
 from objrun.cli.output import new_console, print_lines
 from objrun.cli.program import program
+from objrun.cli.style import harmless
 from objrun.errors import ExperimentNotFoundError
 from objrun.format import keys
 from objrun.format.names import check_experiment
@@ -22,6 +23,8 @@ from objrun.protocol.settle import insist
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from rich.console import Console
 
     from objrun.storage import Store
     from objrun.tables.verify.findings import Checked, Finding
@@ -100,7 +103,9 @@ def _existing(store: Store, names: Sequence[str] | None) -> Sequence[str] | None
 
 def _may(mended: Sequence[Finding]) -> bool:
     """Say what would be done and ask."""
-    _print_findings(Console(stderr=True, highlight=False, markup=False, emoji=False), mended)
+    _print_findings(
+        HarmlessConsole(stderr=True, highlight=False, markup=False, emoji=False), mended
+    )
     return typer.confirm(f"Repair {_count(len(mended), 'finding')}?", err=True)
 
 
@@ -112,7 +117,7 @@ def _mend(store: Store, mended: Sequence[Finding]) -> None:
         if finding.mend not in done:
             done.add(finding.mend)
             told = f"not mended: {error.message}" if error else f"mended: {finding.repair}"
-            sys.stderr.write(f"{finding.key}: {told}\n")
+            sys.stderr.write(harmless(f"{finding.key}: {told}\n"))
 
 
 def document(finding: Finding) -> dict[str, Any]:
@@ -169,7 +174,7 @@ def _progress() -> Iterator[Callable[[Checked], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TextColumn("objects"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=HarmlessConsole(stderr=True), transient=True) as bar:
         task = bar.add_task("verify", total=None)
         yield lambda checked: bar.update(task, completed=checked.objects, total=checked.known)
 

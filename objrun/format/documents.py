@@ -7,11 +7,16 @@ written again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 
-from objrun.errors import CorruptObjectError, Problem, UnsupportedFormatError
+from objrun.errors import (
+    CorruptObjectError,
+    Problem,
+    UnsupportedFormatError,
+    UserErrorException,
+)
 from objrun.format.checking import MOST_LEVELS, Fields, format_time, is_too_deep
 from objrun.format.file_keys import run_file
 from objrun.format.keys import experiment_states, parse_version, run_property, run_states
@@ -35,14 +40,24 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
+MOST_BYTES: Final = 2**25
+"""Bytes of a document at most; decoded, JSON takes up to twenty times as much."""
+
 
 def document_bytes(document: Mapping[str, Any]) -> bytes:
     """Return the deterministic bytes of a document: sorted fields, one line.
 
+    Raises UserErrorException where they are more than MOST_BYTES.
+
     >>> document_bytes({"b": 1, "a": None}).strip()
     b'{"a":null,"b":1}'
     """
-    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    data = orjson.dumps(document, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    if len(data) > MOST_BYTES:
+        # Nobody would read it again.
+        message = f"{len(data)} bytes of tags, parameters and the like are more than {MOST_BYTES}"
+        raise UserErrorException(message)
+    return data
 
 
 def open_document(key: str, data: bytes) -> Fields:
@@ -50,6 +65,9 @@ def open_document(key: str, data: bytes) -> Fields:
 
     Raises CorruptObjectError for what is no object, UnsupportedFormatError for what is too new.
     """
+    if len(data) > MOST_BYTES:
+        message = f"{len(data)} bytes are more than {MOST_BYTES}"
+        raise CorruptObjectError(key, [Problem("$", "too_large", message)])
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from objrun.format.bounds import MOST_BYTES, check_words, read_head, weigh
 from objrun.format.thrift import (
     BINARY,
     I32,
@@ -90,16 +91,25 @@ class Column:
             _check(page, data)
         data = _MAGIC + words + b"".join(held)
         rows = sum(page.end - page.first for page in pages)
+        weight = weigh(data, len(_MAGIC), len(data), rows)
+        weight.check()
+        repeats = weight.repeated > MOST_BYTES
         footer = encode(self._footer(rows, len(words), len(data)))
         file = b"".join([data, footer, len(footer).to_bytes(4, "little"), _MAGIC])
         # Of bytes in memory nothing is to be fetched ahead, for which Arrow would use its threads.
         opened = pq.ParquetFile(
-            pa.BufferReader(file), pre_buffer=False, page_checksum_verification=True
+            pa.BufferReader(file),
+            read_dictionary=[self.element[4].content.decode()] if repeats else None,
+            pre_buffer=False,
+            page_checksum_verification=True,
         )
-        column = opened.read(use_threads=False).column(0)
-        if len(column) != rows:
+        table = opened.read(use_threads=False)
+        if table.num_rows != rows:
             raise ThriftError(_ODD)
-        return column
+        if repeats:
+            check_words(table)
+            return table.column(0).cast(pa.string())
+        return table.column(0)
 
     def _footer(self, rows: int, words: int, stop: int) -> Struct:
         """Return what a file of one column says of itself; its pages end at `stop`."""
@@ -133,11 +143,8 @@ class Column:
 
 def _check(page: Page, data: bytes) -> None:
     """Refuse a page whose own head tells of another one: rows would be taken for others."""
-    reader = Reader(data)
-    head = reader.struct()
-    told = head.get(5) or head.get(8)
-    rows = number(told.content, 1) if told is not None and told.kind == STRUCT else None
-    if rows != page.end - page.first or reader.at + number(head, 3) != len(data):
+    head = read_head(data, 0)
+    if head.values != page.end - page.first or head.stop != len(data):
         raise ThriftError(_ODD)
 
 
@@ -146,11 +153,11 @@ def elements_of(footer: bytes) -> list[Struct]:
 
     Raises ThriftError where it is no footer.
     """
-    for field, value in Reader(footer).fields():
-        if field == 2 and isinstance(value.content, Items):
-            found: list[Struct] = value.content.contents[1:]
-            return [] if any(5 in element for element in found) else found
-    raise ThriftError("it has no schema")
+    listed = Reader(footer).struct(last=2).get(2)
+    if listed is None or listed.kind != LIST or listed.content.kind != STRUCT:
+        raise ThriftError("it has no schema")
+    found: list[Struct] = listed.content.contents[1:]
+    return [] if any(5 in element for element in found) else found
 
 
 def column_of(footer: bytes, element: Struct, told: pq.ColumnChunkMetaData) -> Column | None:

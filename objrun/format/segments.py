@@ -13,7 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from objrun.errors import CorruptObjectError, Problem
+from objrun.format.bounds import (
+    MOST_BYTES,
+    MOST_VALUES,
+    Weight,
+    check_times,
+    check_words,
+    columns_in,
+    total,
+    weigh,
+)
 from objrun.format.keys import parse_segment
+from objrun.format.thrift import ThriftError
 from objrun.format.values import KINDS, TYPES
 
 SCHEMA: Final = pa.schema(
@@ -86,7 +97,8 @@ def decode_segment(key: str, data: bytes) -> pa.Table:
         footer = pq.read_metadata(source)
         # Before it is believed how much there is to read.
         _refuse(key, _row_problems(key, footer.num_rows))
-        decoded = _decode(source, footer)
+        weight = weigh_segment(data, footer.schema)
+        decoded = _decode(source, footer, weight)
     except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise CorruptObjectError(key, [Problem("$", "bad_parquet", str(error)[:200])]) from None
     words = [*_word_problems(decoded, "kind", KINDS), *_word_problems(decoded, "type", TYPES)]
@@ -94,9 +106,29 @@ def decode_segment(key: str, data: bytes) -> pa.Table:
     return decoded
 
 
-def _decode(source: pa.BufferReader, footer: pq.FileMetaData) -> pa.Table:
+def weigh_segment(data: bytes, schema: pq.ParquetSchema) -> Weight:
+    """Return what the columns come to that are read, or raise ThriftError where that is too much.
+
+    Raises ThriftError as well where that cannot be found out.
+    """
+    read = {place for place in range(len(schema)) if _root(schema, place) in SCHEMA.names}
+    stored = [each for each in columns_in(data) if each.column in read]
+    if sum(each.values for each in stored) > MOST_VALUES * len(read):
+        raise ThriftError(f"more than {MOST_VALUES} rows")
+    weight = total(weigh(data, each.start, each.stop, each.values) for each in stored)
+    weight.check()
+    return weight
+
+
+def _root(schema: pq.ParquetSchema, place: int) -> str:
+    name: str = schema.column(place).path.partition(".")[0]
+    return name
+
+
+def _decode(source: pa.BufferReader, footer: pq.FileMetaData, weight: Weight) -> pa.Table:
     leaves = {footer.schema.column(place).path for place in range(footer.num_columns)}
-    words = [name for name in _DICTIONARY if name in leaves]
+    repeats = weight.repeated > MOST_BYTES
+    words = [name for name in (*_DICTIONARY, *(["data"] if repeats else [])) if name in leaves]
     file = pq.ParquetFile(
         source, metadata=footer, read_dictionary=words, page_checksum_verification=True
     )
@@ -106,8 +138,12 @@ def _decode(source: pa.BufferReader, footer: pq.FileMetaData) -> pa.Table:
     table = file.read([name for name in SCHEMA.names if name in stored], use_threads=False)
     # Text that is not UTF-8 would only be found, or crash, where it is used.
     table.validate(full=True)
+    if repeats:
+        check_words(table)
     columns = [_column(table, field) for field in DECODED]
-    return pa.table(columns, schema=DECODED).unify_dictionaries()
+    decoded = pa.table(columns, schema=DECODED)
+    check_times(decoded)
+    return decoded.unify_dictionaries()
 
 
 def _column(table: pa.Table, field: pa.Field) -> pa.ChunkedArray:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from objrun.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 BOOL: Final = 1
 I8: Final = 3
@@ -29,7 +29,8 @@ DEPTH: Final = 16
 """Levels of values, the outermost struct the first: hostile bytes do not exhaust the stack."""
 
 _FALSE: Final = 2
-_BITS: Final = {I8: 8, I16: 16, I32: 32, I64: 64}
+_BITS: Final = {I16: 16, I32: 32, I64: 64}
+_EARLY: Final = "it ends too early"
 _I8: Final = struct.Struct("<b")
 _DOUBLE: Final = struct.Struct("<d")
 
@@ -66,7 +67,7 @@ def number(fields: Struct, field: int) -> int:
     7
     """
     value = fields.get(field)
-    if value is None or value.kind not in _BITS:
+    if value is None or value.kind not in (I8, *_BITS):
         raise ThriftError(f"field {field} is no integer")
     content: int = value.content
     return content
@@ -84,76 +85,104 @@ class Reader:
         self.data = data
         self.at = at
 
-    def struct(self, after: int = 0, depth: int = 1) -> Struct:
+    def struct(self, after: int = 0, last: int = 2**15) -> Struct:
         """Return the next struct, or what follows in it after the field numbered `after`.
 
-        Raises ThriftError where the bytes end before it does, or are none.
+        Behind the field `last` nothing is read. Raises ThriftError where the bytes end before the
+        struct does, are none, or where the numbers of its fields do not rise: another reader might
+        take the first of two equal ones where this one takes the second.
         """
-        return dict(self.fields(after, depth))
-
-    def fields(self, after: int = 0, depth: int = 1) -> Iterator[tuple[int, Value]]:
-        """Yield the fields of the next struct; whoever stops early has not read the rest."""
-        field = after
-        while (head := self._byte()) != 0:
-            field = field + (head >> 4) if head >> 4 else self._integer(I16)
-            kind = head & 15
-            if kind in (BOOL, _FALSE):
-                yield field, Value(BOOL, kind == BOOL)
-            else:
-                yield field, Value(kind, self._content(kind, depth + 1))
-
-    def _content(self, kind: int, depth: int) -> Any:
-        if depth > DEPTH:
-            raise ThriftError(f"more than {DEPTH} levels")
-        if kind in _BITS:
-            return self._integer(kind)
-        if kind == BINARY:
-            return self._take(self._varint())
-        if kind == STRUCT:
-            return self.struct(depth=depth)
-        if kind in (LIST, SET):
-            return self._items(depth)
-        if kind == DOUBLE:
-            return _DOUBLE.unpack(self._take(8))[0]
-        if kind in (BOOL, _FALSE):
-            return self._byte() == BOOL
-        raise ThriftError(f"a value of kind {kind}")
-
-    def _items(self, depth: int) -> Items:
-        head = self._byte()
-        count = head >> 4 if head >> 4 < 15 else self._varint()
-        # Each takes a byte or more, so a lie about their number ends where the bytes do.
-        kind = BOOL if head & 15 == _FALSE else head & 15
-        return Items(kind, [self._content(kind, depth + 1) for _ in range(count)])
-
-    def _integer(self, kind: int) -> int:
-        if kind == I8:
-            found: int = _I8.unpack(self._take(1))[0]
-            return found
-        packed = self._varint()
-        if packed >> _BITS[kind]:
-            raise ThriftError(f"{packed} does not fit {_BITS[kind]} bits")
-        return (packed >> 1) ^ -(packed & 1)
-
-    def _varint(self) -> int:
-        found = 0
-        for shift in range(0, 70, 7):
-            byte = self._byte()
-            found |= (byte & 127) << shift
-            if byte < 128:
-                return found
-        raise ThriftError("an integer of more than ten bytes")
-
-    def _byte(self) -> int:
-        return self._take(1)[0]
-
-    def _take(self, count: int) -> bytes:
-        stop = self.at + count
-        if stop > len(self.data):
-            raise ThriftError("it ends too early")
-        found = self.data[self.at : stop]
-        self.at = stop
+        try:
+            found, self.at = _struct(self.data, self.at, 1, after, last)
+        except IndexError:
+            raise ThriftError(_EARLY) from None
         return found
+
+
+# Places are passed on from function to function: attributes would take thrice as long.
+def _struct(data: bytes, at: int, depth: int, after: int, last: int) -> tuple[Struct, int]:
+    found: Struct = {}
+    field = after
+    while field < last:
+        head = data[at]
+        at += 1
+        if not head:
+            break
+        if head >> 4:
+            field += head >> 4
+        else:
+            before = field
+            field, at = _integer(data, at, I16)
+            if field <= before:
+                raise ThriftError(f"field {field} behind {before}")
+        kind = head & 15
+        if kind in (BOOL, _FALSE):
+            found[field] = Value(BOOL, kind == BOOL)
+            continue
+        content, at = _integer(data, at, kind) if kind in _BITS else _other(data, at, kind, depth)
+        found[field] = Value(kind, content)
+    return found, at
+
+
+def _other(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
+    if depth >= DEPTH:
+        raise ThriftError(f"more than {DEPTH} levels")
+    if kind == BINARY:
+        length, at = _varint_at(data, at)
+        return _taken(data, at, length), at + length
+    if kind == STRUCT:
+        return _struct(data, at, depth + 1, 0, 2**15)
+    if kind in (LIST, SET):
+        return _items(data, at, depth + 1)
+    if kind == DOUBLE:
+        return _DOUBLE.unpack(_taken(data, at, 8))[0], at + 8
+    if kind == I8:
+        return _I8.unpack(_taken(data, at, 1))[0], at + 1
+    if kind in (BOOL, _FALSE):
+        return data[at] == BOOL, at + 1
+    raise ThriftError(f"a value of kind {kind}")
+
+
+def _items(data: bytes, at: int, depth: int) -> tuple[Items, int]:
+    head = data[at]
+    at += 1
+    count = head >> 4
+    if count == 15:
+        count, at = _varint_at(data, at)
+    kind = BOOL if head & 15 == _FALSE else head & 15
+    contents = []
+    # Each takes a byte or more, so a lie about their number ends where the bytes do.
+    for _ in range(count):
+        content, at = _integer(data, at, kind) if kind in _BITS else _other(data, at, kind, depth)
+        contents.append(content)
+    return Items(kind, contents), at
+
+
+def _integer(data: bytes, at: int, kind: int) -> tuple[int, int]:
+    packed = data[at]
+    if packed < 128:
+        return (packed >> 1) ^ -(packed & 1), at + 1
+    packed, at = _varint_at(data, at)
+    if packed >> _BITS[kind]:
+        raise ThriftError(f"{packed} does not fit {_BITS[kind]} bits")
+    return (packed >> 1) ^ -(packed & 1), at
+
+
+def _varint_at(data: bytes, at: int) -> tuple[int, int]:
+    found = 0
+    for shift in range(0, 70, 7):
+        byte = data[at]
+        at += 1
+        found |= (byte & 127) << shift
+        if byte < 128:
+            return found, at
+    raise ThriftError("an integer of more than ten bytes")
+
+
+def _taken(data: bytes, at: int, count: int) -> bytes:
+    if at + count > len(data):
+        raise ThriftError(_EARLY)
+    return data[at : at + count]
 
 
 def encode(fields: Struct, after: int = 0) -> bytes:

@@ -89,13 +89,13 @@ class AzureBucket:
         self._name = name
         self._limits = limits
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, allow: Callable[[int], None]) -> bytes:
         """Get Blob; an empty blob takes a second request, as its first range cannot be met."""
-        return self._retried(lambda: self._read(path))
+        return self._retried(lambda: self._read(path, allow))
 
     def read_range(self, path: str, start: int, length: int) -> bytes:
         """Get Blob with a range."""
-        return self._retried(lambda: self._read(path, offset=start, length=length))
+        return self._retried(lambda: self._read(path, None, offset=start, length=length))
 
     def write(self, path: str, data: bytes) -> None:
         """Put Blob."""
@@ -151,9 +151,11 @@ class AzureBucket:
     def _container(self) -> Any:
         return self._fs.service_client.get_container_client(self._name)
 
-    async def _read(self, path: str, **part: int) -> bytes:
+    async def _read(self, path: str, allow: Callable[[int], None] | None, **part: int) -> bytes:
         blob = self._container().get_blob_client(path)
         stream = await blob.download_blob(**part, **self._limits)
+        if allow is not None:
+            allow(stream.size)
         data: bytes = await stream.readall()
         return data
 

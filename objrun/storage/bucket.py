@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from objrun.storage.verbs import ObjectInfo
 
@@ -28,8 +28,11 @@ READ_TIMEOUT = 60.0
 class Bucket(Protocol):
     """One bucket of one backend, through a client of this process."""
 
-    def read(self, path: str) -> bytes:
-        """Return an object, in one request."""
+    def read(self, path: str, allow: Callable[[int], None]) -> bytes:
+        """Return an object, in one request; `allow` of its bytes raises where they are too many.
+
+        It is asked before they are there, where the client tells.
+        """
         ...
 
     def read_range(self, path: str, start: int, length: int) -> bytes:

@@ -30,7 +30,7 @@ from objrun.storage.location import GCS
 from objrun.storage.verbs import ObjectInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["GCSBackend", "GCSBucket"]
 
@@ -75,9 +75,11 @@ class GCSBucket:
         self._name = name
         self._exists = False
 
-    def read(self, path: str) -> bytes:
-        """Get the object's media."""
-        return self._read(path)
+    def read(self, path: str, allow: Callable[[int], None]) -> bytes:
+        """Get the object's media, all of which the client reads before it tells of any."""
+        data = self._read(path)
+        allow(len(data))
+        return data
 
     def read_range(self, path: str, start: int, length: int) -> bytes:
         """Get a range of the object's media."""

@@ -10,12 +10,29 @@ from __future__ import annotations
 
 import re
 
-from objrun.errors import UserErrorException
+from objrun.errors import CorruptObjectError, Problem, UserErrorException
 
-__all__ = ["MAX_KEY_BYTES", "SCRATCH", "check_key", "check_prefix", "check_range", "is_piece"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_JSON_BYTES",
+    "MAX_KEY_BYTES",
+    "SCRATCH",
+    "check_key",
+    "check_prefix",
+    "check_range",
+    "check_size",
+    "is_piece",
+]
 
 MAX_KEY_BYTES = 1024
 """The longest key in bytes of UTF-8, as on S3, GCS and Azure."""
+
+MAX_JSON_BYTES = 2**25
+"""The largest object that is read whole where its key ends in `.json`: decoded, JSON takes twenty
+times as much."""
+
+MAX_BYTES = 2**30
+"""The largest object that is read whole; of any other, only ranges are."""
 
 SCRATCH = ".objrun-tmp"
 """The folder in the root of a local store for unfinished files; no key lies in it."""
@@ -68,6 +85,24 @@ def check_prefix(prefix: str) -> None:
     if prefix[-1] != "/":
         raise UserErrorException(f"{prefix!r} cannot be a prefix: it must end with '/'")
     check_key(prefix[:-1])
+
+
+def check_size(key: str, size: int) -> None:
+    """Raise where an object is too large to be read whole; it is asked before its bytes are.
+
+    >>> check_size("runs/a.json", 10**6)
+    >>> check_size("runs/a.json", 10**9)
+    Traceback (most recent call last):
+    objrun.errors.CorruptObjectError: runs/a.json is damaged: 1000000000 bytes are more than ...
+
+    Raises:
+        CorruptObjectError: it is; whoever put it there did not follow the format.
+    """
+    is_document = key.endswith(".json") and "/artifacts/" not in key
+    most = MAX_JSON_BYTES if is_document else MAX_BYTES
+    if size > most:
+        message = f"{size} bytes are more than {most}"
+        raise CorruptObjectError(key, [Problem("$", "too_large", message)])
 
 
 def check_range(start: int, length: int) -> None:

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from objrun import clock
 from objrun.errors import AlreadyExistsError, NotFoundError, StoreError
-from objrun.storage.keys import SCRATCH, check_key, check_prefix, check_range, is_piece
+from objrun.storage.keys import SCRATCH, check_key, check_prefix, check_range, check_size, is_piece
 from objrun.storage.oserrors import ABSENT, classify_os_error
 from objrun.storage.parts import Parts, whole_source
 from objrun.storage.recipes import (
@@ -74,6 +74,7 @@ class LocalStore:
     def get(self, key: str) -> bytes:
         """Return the object's bytes; see `Get`."""
         with self._opened(key) as (fd, size):
+            check_size(key, size)
             return _read(fd, size, 0)
 
     def get_range(self, key: str, start: int, length: int) -> bytes:

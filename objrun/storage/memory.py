@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from objrun import clock
 from objrun.errors import AlreadyExistsError, NotFoundError, UserErrorException
-from objrun.storage.keys import check_key, check_prefix, check_range
+from objrun.storage.keys import check_key, check_prefix, check_range, check_size
 from objrun.storage.verbs import ObjectInfo
 
 if TYPE_CHECKING:
@@ -70,9 +70,11 @@ class MemoryStore:
         """Return the object's bytes; see `Get`."""
         check_key(key)
         try:
-            return self._bucket.objects[key][0]
+            data = self._bucket.objects[key][0]
         except KeyError:
             raise NotFoundError(f"{key} is not in {self.url}") from None
+        check_size(key, len(data))
+        return data
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """Return a part of the object; see `GetRange`."""

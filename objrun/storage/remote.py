@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from objrun.errors import (
     UnavailableError,
 )
 from objrun.storage.classify import answer_of, classify
-from objrun.storage.keys import check_key, check_prefix, check_range
+from objrun.storage.keys import check_key, check_prefix, check_range, check_size
 from objrun.storage.location import AZURE, GCS, S3
 from objrun.storage.parts import Parts, whole_source
 from objrun.storage.probe import PROBE
@@ -70,7 +71,7 @@ class RemoteStore:
         """Return the object's bytes, in one request; see `Get`."""
         check_key(key)
         with self._classified(f"cannot read {key} in {self.url}"):
-            return self._bucket().read(self._prefix + key)
+            return self._bucket().read(self._prefix + key, partial(check_size, key))
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """Return a part of the object, in one request; see `GetRange`."""

@@ -26,7 +26,7 @@ from objrun.storage.together import in_flight
 from objrun.storage.verbs import ObjectInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["S3Backend", "S3Bucket"]
 
@@ -79,13 +79,13 @@ class S3Bucket:
         self._fs = fs
         self._name = name
 
-    def read(self, path: str) -> bytes:
-        """GetObject."""
-        return self._read(path)
+    def read(self, path: str, allow: Callable[[int], None]) -> bytes:
+        """GetObject, whose head tells the size."""
+        return self._read(path, allow)
 
     def read_range(self, path: str, start: int, length: int) -> bytes:
         """GetObject with a Range."""
-        return self._read(path, Range=f"bytes={start}-{start + length - 1}")
+        return self._read(path, None, Range=f"bytes={start}-{start + length - 1}")
 
     def write(self, path: str, data: bytes) -> None:
         """PutObject: whole and single, since only this replaces atomically everywhere."""
@@ -177,13 +177,17 @@ class S3Bucket:
         answer: dict[str, Any] = self._fs.call_s3(method, Bucket=self._name, **request)
         return answer
 
-    def _read(self, path: str, **request: Any) -> bytes:
-        data: bytes = sync(self._fs.loop, self._read_body, path, request)
+    def _read(self, path: str, allow: Callable[[int], None] | None, **request: Any) -> bytes:
+        data: bytes = sync(self._fs.loop, self._read_body, path, allow, request)
         return data
 
-    async def _read_body(self, path: str, request: dict[str, Any]) -> bytes:
+    async def _read_body(
+        self, path: str, allow: Callable[[int], None] | None, request: dict[str, Any]
+    ) -> bytes:
         # The body must be read on the event loop's thread, so this uses the asynchronous call.
         answer = await self._fs._call_s3("get_object", Bucket=self._name, Key=path, **request)  # noqa: SLF001
         async with answer["Body"] as body:
+            if allow is not None:
+                allow(answer["ContentLength"])
             data: bytes = await body.read()
         return data

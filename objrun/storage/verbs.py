@@ -57,6 +57,7 @@ class Get(Protocol):
 
         Raises:
             NotFoundError: no object has this key.
+            CorruptObjectError: it is too large to be one of a store; see `keys.check_size`.
         """
         ...
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from objrun.errors import CorruptObjectError
-from objrun.format.segments import DECODED, SCHEMA, decode_segment
+from objrun.format.bounds import MOST_BYTES, check_times
+from objrun.format.segments import DECODED, SCHEMA, decode_segment, weigh_segment
 from objrun.format.tables import METRICS
 from objrun.format.values import KINDS, TYPES
 from objrun.tables.spread import count_up, places, spread
@@ -267,6 +268,7 @@ def _all_at_once(sources: Sequence[Source]) -> list[pa.Table]:
             _refuse_other_types(before := table.schema)
     table = pa.concat_tables(tables, promote_options="default")
     table.validate(full=True)
+    check_times(table)
     for name, known in (("kind", KINDS), ("type", TYPES)):
         if name in table.column_names and not {*table.column(name).unique().to_pylist()} <= {
             None,
@@ -284,6 +286,8 @@ def _quickly(shard: Shard) -> pa.Table:
     file = pq.ParquetFile(
         source, read_dictionary=["name"], pre_buffer=False, page_checksum_verification=True
     )
+    if weigh_segment(shard.data, file.metadata.schema).repeated > MOST_BYTES:
+        raise ValueError(shard.key)
     table = file.read(use_threads=False)
     if table.num_rows != shard.segment.stop - shard.segment.start:
         raise ValueError(shard.key)

@@ -16,17 +16,20 @@ Span = tuple[int, int]
 
 def span(group: pq.RowGroupMetaData, columns: Sequence[str] | None = None) -> Span:
     """Return the bytes of a row group: from its first column's first page to its last's end."""
-    starts, stops = [], []
-    for place in range(group.num_columns):
-        column = group.column(place)
-        if columns is not None and column.path_in_schema.partition(".")[0] not in columns:
-            continue
-        start = column.data_page_offset
-        if column.has_dictionary_page and column.dictionary_page_offset:
-            start = min(start, column.dictionary_page_offset)
-        starts.append(start)
-        stops.append(start + column.total_compressed_size)
-    return min(starts), max(stops)
+    spans = [
+        span_of(column)
+        for column in map(group.column, range(group.num_columns))
+        if columns is None or column.path_in_schema.partition(".")[0] in columns
+    ]
+    return min(start for start, _ in spans), max(stop for _, stop in spans)
+
+
+def span_of(column: pq.ColumnChunkMetaData) -> Span:
+    """Return the bytes of a column of a row group, its dictionary first."""
+    start = column.data_page_offset
+    if column.has_dictionary_page and column.dictionary_page_offset:
+        start = min(start, column.dictionary_page_offset)
+    return start, start + column.total_compressed_size
 
 
 def wide(spans: Iterable[Span], gap: int) -> list[Span]:

@@ -7,6 +7,7 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -16,12 +17,22 @@ import pyarrow.parquet as pq
 
 from objrun.errors import CorruptObjectError, Problem
 from objrun.format import keys
+from objrun.format.bounds import MOST_BYTES, check_times, check_words
 from objrun.format.tables import METRICS, SCHEMAS
 from objrun.protocol.settle import insist
 from objrun.storage import together
 from objrun.tables.chunks import BLOCK, ROW, ROWS, Chunk
+from objrun.tables.footers import (
+    DAMAGES,
+    MOST_FOOTER,
+    check_file,
+    check_texts,
+    open_footer,
+    weigh_groups,
+)
 from objrun.tables.looking import look_at
 from objrun.tables.ranges import Pieces, span, wide
+from objrun.tables.run_rows import check_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -86,6 +97,9 @@ class Rows:
             column = group.column(place)
             meet = meets.get(column.path_in_schema)
             if meet is not None:
+                if column.physical_type != "BYTE_ARRAY":
+                    # Of another type than the schema says pyarrow would end the process.
+                    raise ValueError(f"a column {column.path_in_schema} that is no text")
                 statistics = column.statistics
                 known = statistics is not None and statistics.has_min_max
                 if known and not meet(statistics.min, statistics.max):
@@ -129,11 +143,16 @@ def read_frame(store: Store, experiment: str, file: TableFile) -> pl.DataFrame:
     """
     key = _key(experiment, file)
     data = _read_whole(store, key, file)
-    try:
+    with _naming(key):
+        weight = check_file(file.kind, data)
         # Asked for columns by name, polars takes a tenth longer than for all that there are.
-        return pl.read_parquet(io.BytesIO(data)).select(SCHEMAS[file.kind].names)
-    except pl.exceptions.PolarsError as error:
-        raise _damaged(key, "bad_parquet", str(error)) from None
+        frame = pl.read_parquet(io.BytesIO(data)).select(SCHEMAS[file.kind].names)
+        check_times(frame.select(pl.col(pl.Datetime)).to_arrow())
+        if weight.repeated > MOST_BYTES:
+            check_texts(frame)
+        if file.kind == "runs":
+            check_rows(frame)
+        return frame
 
 
 def _read_whole(store: Store, key: str, file: TableFile) -> bytes:
@@ -141,6 +160,14 @@ def _read_whole(store: Store, key: str, file: TableFile) -> bytes:
     if len(data) != file.size or zlib.crc32(data) != file.crc32:
         raise _damaged(key, "key_mismatch", "not the bytes that its checkpoint tells of")
     return data
+
+
+@contextmanager
+def _naming(key: str) -> Iterator[None]:
+    try:
+        yield
+    except DAMAGES as error:
+        raise _damaged(key, "bad_parquet", str(error)) from None
 
 
 def _damaged(key: str, code: str, message: str) -> CorruptObjectError:
@@ -153,6 +180,7 @@ class TableReader:
     def __init__(self, store: Store, experiment: str, file: TableFile) -> None:
         """Read nothing yet."""
         self.store = store
+        self.experiment = experiment
         self.file = file
         self.key = _key(experiment, file)
         # No cached_property: in Python 3.11 all readers of a process would wait for each other.
@@ -169,14 +197,11 @@ class TableReader:
 
     def _read_footer(self) -> pq.FileMetaData:
         length = self.file.footer
+        if length > MOST_FOOTER:
+            raise _damaged(self.key, "bad_parquet", f"a footer of {length} bytes is too large")
         data = self._bytes(self.file.size - length, self.file.size)
-        try:
-            footer = pq.read_metadata(pa.BufferReader(data))
-            stored = footer.schema.to_arrow_schema().names
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(self.key, "bad_parquet", str(error)) from None
-        if missing := {*SCHEMAS[self.file.kind].names} - {*stored}:
-            raise _damaged(self.key, "bad_parquet", f"it has no {sorted(missing)}")
+        with _naming(self.key):
+            footer = open_footer(self.file.kind, data, self.file.size)
         # A checkpoint may tell of more bytes than that.
         self._stored_footer = data[-8 - int.from_bytes(data[-8:-4], "little") :]
         return footer
@@ -194,17 +219,23 @@ class TableReader:
             return []
         footer = self.footer
         every = range(footer.num_row_groups)
-        return [place for place in every if rows.may_be_in_group(footer.row_group(place))]
+        with _naming(self.key):
+            return [place for place in every if rows.may_be_in_group(footer.row_group(place))]
 
     def read(self, groups: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
         """Return row groups, words as dictionaries; few requests, one if they are neighbours."""
-        spans = [span(self.footer.row_group(group), columns) for group in groups]
+        with _naming(self.key):
+            spans = [span(self.footer.row_group(group), columns) for group in groups]
         pieces = self._pieces(spans, GAP if columns is None else ASIDE)
         return self._decoded(pieces, groups, columns)
 
     def _pieces(self, spans: Iterable[Span], gap: int) -> Pieces:
         """Return what stands in these bytes, and in gaps that are not larger."""
-        fetched = together(self.store, lambda s: (s[0], self._bytes(*s)), wide(spans, gap))
+        asked = [*spans]
+        for start, stop in asked:
+            if not 0 <= start <= stop <= self.file.size or stop - start > MOST_BYTES:
+                raise _damaged(self.key, "bad_parquet", f"bytes {start} to {stop} are none of it")
+        fetched = together(self.store, lambda s: (s[0], self._bytes(*s)), wide(asked, gap))
         return Pieces(dict(answer() for answer in fetched), self.file.size)
 
     def _decoded(
@@ -212,7 +243,12 @@ class TableReader:
     ) -> pa.Table:
         source = pa.PythonFile(pieces, mode="r")
         words = [n for n in (*BLOCK, "kind", "type") if n in SCHEMAS[self.file.kind].names]
-        with self._naming():
+        with _naming(self.key):
+            flat, nested = weigh_groups(self.footer, groups, columns, pieces.between)
+            if nested.repeated > MOST_BYTES:
+                return self._decoded_whole(groups, columns)
+            if flat.repeated > MOST_BYTES:
+                words = [f.name for f in SCHEMAS[self.file.kind] if pa.types.is_string(f.type)]
             # Nothing ahead: Arrow would also read what lies between, which is not there.
             opened = pq.ParquetFile(
                 source,
@@ -221,14 +257,19 @@ class TableReader:
                 pre_buffer=False,
                 page_checksum_verification=True,
             )
-            return opened.read_row_groups([*groups], columns=columns, use_threads=False)
+            table = opened.read_row_groups([*groups], columns=columns, use_threads=False)
+            if flat.repeated > MOST_BYTES:
+                check_words(table)
+            check_times(table)
+            return table
 
-    @contextmanager
-    def _naming(self) -> Iterator[None]:
-        try:
-            yield
-        except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError) as error:
-            raise _damaged(self.key, "bad_parquet", str(error)) from None
+    def _decoded_whole(self, groups: Sequence[int], columns: Sequence[str] | None) -> pa.Table:
+        """Return row groups by way of all rows: repeated words in lists only polars keeps once."""
+        frame = read_frame(self.store, self.experiment, self.file)
+        lengths = [self.footer.row_group(i).num_rows for i in range(self.footer.num_row_groups)]
+        starts = [*accumulate(lengths, initial=0)]
+        found = pl.concat([frame.slice(starts[group], lengths[group]) for group in groups])
+        return found.select(columns or found.columns).to_arrow()
 
     def chunks(
         self, rows: Rows, columns: Sequence[str] | None = None, batch: int = BATCH
@@ -243,7 +284,7 @@ class TableReader:
             return
         for start in range(0, len(groups), batch):
             table = self.read(groups[start : start + batch], columns)
-            with self._naming():
+            with _naming(self.key):
                 chunk = selected(chunk_of_table(table), rows)
             yield chunk
 
@@ -252,18 +293,18 @@ class TableReader:
         few = 0 < len(groups) <= FEW_GROUPS
         if not few or not rows.is_narrow() or self.file.size <= SMALL:
             return None
-        with self._naming():
+        with _naming(self.key):
             return look_at(self._stored_footer, self.footer, groups, columns)
 
     def _looked(self, look: Look, groups: Sequence[int], rows: Rows) -> Iterator[Chunk]:
         """Yield the points that are wanted; of large columns, the pages alone that hold them."""
         pieces = self._pieces(look.first, NEAR)
         table = self._decoded(pieces, groups, look.whole)
-        with self._naming():
+        with _naming(self.key):
             found = look.find(table, blocks_of(table), rows.condition(), pieces)
         if found.wanted:
             pieces = self._pieces(found.spans(), NEAR)
-            with self._naming():
+            with _naming(self.key):
                 chunk = found.chunk(pieces)
             yield chunk
 
@@ -272,7 +313,11 @@ class TableReader:
         groups = self.groups(rows)
         for start in range(0, len(groups), BATCH):
             table = self.read(groups[start : start + BATCH], columns)
-            yield frame_of_table(table).filter(rows.condition())
+            with _naming(self.key):
+                frame = frame_of_table(table).filter(rows.condition())
+                if self.file.kind == "runs" and columns is None:
+                    check_rows(frame)
+            yield frame
 
 
 def frame_of_table(table: pa.Table) -> pl.DataFrame:

@@ -12,7 +12,10 @@ import orjson
 import polars as pl
 import pyarrow as pa
 
-from objrun.format.states import RunState, Version, type_of
+from objrun.errors import CorruptObjectError, Problem
+from objrun.format import keys
+from objrun.format.names import MAX_RUN_ID
+from objrun.format.states import LIFECYCLES, STATUSES, RunState, Version, type_of
 from objrun.format.tables import RUNS
 
 if TYPE_CHECKING:
@@ -39,6 +42,15 @@ _PLAIN: Final = (
     "lifecycle",
 )
 """Columns that are fields of a state as they are."""
+
+_REST: Final = {"error", "type", "number", "attempt", "extra"}
+"""What can stand in `rest`."""
+
+_NEVER_NULL: Final = [name for name in RUNS.names if name in (
+    "root_run_id", "run_id", "experiment", "version", "written", "status", "created",
+    "lifecycle", "tags", "params", "param_types", "properties",
+)]  # fmt: skip
+_RUN_ID: Final = rf"^[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MAX_RUN_ID - 1}}}$"
 
 _WORDS: Final = {NoneType: "none", bool: "bool", int: "int", float: "float", str: "str"}
 _MOST: Final = 2**63 - 1
@@ -115,13 +127,38 @@ def _rest(state: RunState) -> str | None:
     return orjson.dumps(rest).decode() if rest else None
 
 
+def check_rows(frame: pl.DataFrame) -> None:
+    """Raise ValueError where rows of a stored frame cannot be of runs.
+
+    Of their ids keys are made, so they are looked at as those of documents are.
+    """
+    ids = pl.col("run_id", "root_run_id", "parent_run_id").str.contains(_RUN_ID).all()
+    words = {"status": STATUSES, "lifecycle": LIFECYCLES}
+    known = [pl.col(name).is_in([*allowed]).all() for name, allowed in words.items()]
+    nulls = pl.sum_horizontal(pl.col(_NEVER_NULL).null_count()) == 0
+    if frame.height and not all(frame.select(ids, *known, nulls.alias("null")).row(0)):
+        message = "it has a row that is not of a run"
+        raise ValueError(message)
+
+
 def version_of(row: Mapping[str, Any]) -> Version[RunState]:
     """Return the version that a row of a stored frame was made of: `frame.row(i, named=True)`.
 
     Its state is exact. What was done (`ops`) is not in a row, nor who wrote it: `write_id` is "".
+    Raises CorruptObjectError where a value does not fit its type.
     """
+    try:
+        return _version_of(row)
+    except (ValueError, TypeError, LookupError) as error:
+        problem = Problem("$", "bad_value", f"the row of run {row['run_id']!r}: {error}"[:200])
+        raise CorruptObjectError(keys.tables(row["experiment"]), [problem]) from None
+
+
+def _version_of(row: Mapping[str, Any]) -> Version[RunState]:
     rest = orjson.loads(row["rest"]) if row["rest"] else {}
     params = zip(row["params"], row["param_types"], strict=True)
+    if unknown := rest.keys() - _REST:
+        raise ValueError(f"{sorted(unknown)} in its rest")
     fields = {
         "created": _utc(row["created"]),
         "started": _utc(row["started"]),

@@ -131,17 +131,12 @@ def _options(kind: str, schema: pa.Schema) -> dict[str, Any]:
     encodings |= {
         n: "BYTE_STREAM_SPLIT" for n in leaves if pa.types.is_float64(schema.field(n).type)
     }
-    nested = [field.name for field in schema if pa.types.is_nested(field.type)]
+    # Not the values of lists: how much a dictionary that is repeated there comes to, no reader
+    # could say before it has all of it in memory.
     paths = [
-        f"{name}.list.element.{leaf.name}"
-        if pa.types.is_struct(schema.field(name).type.value_type)
-        else f"{name}.list.element"
-        for name in nested
-        for leaf in (
-            schema.field(name).type.value_type
-            if pa.types.is_struct(schema.field(name).type.value_type)
-            else [pa.field("element", pa.string())]
-        )
+        f"{field.name}.list.element" + (".key" if pa.types.is_struct(field.type.value_type) else "")
+        for field in schema
+        if pa.types.is_nested(field.type)
     ]
     metrics = kind == "metrics"
     compression = {name: "zstd" if name in COMPRESSED else "lz4" for name in schema.names}

@@ -55,7 +55,7 @@ PARTS = {
     "cli": Part(
         "errors clock format storage protocol query api objrun demo",
         "click numpy polars rich typer",
-        "dask numpy plotext polars sklearn tables query api run_list",
+        "cli dask numpy plotext polars sklearn tables query api run_list",
     ),
     "demo": Part(
         "errors clock format storage protocol query api objrun",

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from objrun.format.tables import KEYS, SCHEMAS
 from objrun.tables.chunks import BLOCK, block_places
+from objrun.tables.footers import check_file
 from objrun.tables.reading import BATCH, chunk_of_table, frame_of_table
 
 if TYPE_CHECKING:
@@ -25,9 +26,6 @@ COLUMNS: Final = {
     "cuts": (*KEYS["cuts"], "step"),
 }
 """The columns that are looked at."""
-
-DAMAGES: Final = (pa.ArrowException, OSError, ValueError, LookupError, pl.exceptions.PolarsError)
-"""What reading damaged Parquet may raise."""
 
 Key = tuple[Any, ...]
 
@@ -48,12 +46,10 @@ def look_at_file(file: TableFile, data: bytes) -> FileLook:
     first: Key = ()
     last: Key = ()
     words = [name for name in BLOCK if name in SCHEMAS[file.kind].names]
+    check_file(file.kind, data)
     source = pq.ParquetFile(
         pa.BufferReader(data), read_dictionary=words, page_checksum_verification=True
     )
-    if lacking := {*SCHEMAS[file.kind].names} - {*source.schema_arrow.names}:
-        message = f"it has no column {min(lacking)}"
-        raise ValueError(message)
     if source.metadata.num_rows != file.rows:
         told = f"it has {source.metadata.num_rows} rows, not {file.rows} as its checkpoint tells"
         problems.append(told)

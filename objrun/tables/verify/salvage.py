@@ -11,8 +11,8 @@ from objrun.format import keys
 from objrun.format.checkpoints import TableFile
 from objrun.format.tables import KEYS
 from objrun.protocol.settle import insist
+from objrun.tables.footers import DAMAGES
 from objrun.tables.reading import SMALL, TableReader, frame_of_table
-from objrun.tables.verify.files import DAMAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -15,7 +15,8 @@ from objrun.format import keys
 from objrun.format.checkpoints import decode_checkpoint
 from objrun.protocol.live import RESTARTS
 from objrun.protocol.settle import insist
-from objrun.tables.verify.files import DAMAGES, is_whole, look_at_file, summed
+from objrun.tables.footers import DAMAGES
+from objrun.tables.verify.files import is_whole, look_at_file, summed
 from objrun.tables.verify.findings import WARNING, Finding, Mend, unreadable
 from objrun.tables.verify.lost import absent, told_ranges
 from objrun.tables.verify.rebuild import LOST, rebuild, remove_checkpoint
