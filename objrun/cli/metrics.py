@@ -42,6 +42,10 @@ def metrics(
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Also those of all its descendants.")
     ] = False,
+    superseded: Annotated[
+        bool,
+        typer.Option("--superseded", help="What resuming from an earlier step took the place of."),
+    ] = False,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -57,9 +61,11 @@ def metrics(
 ) -> None:
     """List the values of a run's metrics, in order of step where all have one, else as logged."""
     one_format(as_json=as_json, as_csv=as_csv)
+    if superseded and recursive:
+        raise typer.BadParameter("not with --recursive", param_hint="--superseded")
     console = new_console()
     found = find_run(open_workspace(url, option), run)
-    points = _points(found, name, recursive=recursive)
+    points = _points(found, name, recursive=recursive, superseded=superseded)
     screen = console.is_terminal and not (as_json or as_csv)
     most = LAST if limit is None and screen else limit
     kept = points.group_by("run_id", "name", maintain_order=True).tail(most) if most else points
@@ -67,7 +73,9 @@ def metrics(
         print_lines(_documents(kept))
     elif as_csv:
         _print_csv(kept)
-    elif name is not None and not recursive and points["kind"][0] in ("row", "table"):
+    elif (
+        name is not None and not (recursive or superseded) and points["kind"][0] in ("row", "table")
+    ):
         _print_logged_table(console, found.get_metrics(name)[name], most)
     else:
         print_table(console, _columns(found, kept, recursive=recursive, screen=screen))
@@ -76,10 +84,13 @@ def metrics(
             console.print(told, style="dim")
 
 
-def _points(run: Run, name: str | None, *, recursive: bool) -> pl.DataFrame:
+def _points(run: Run, name: str | None, *, recursive: bool, superseded: bool) -> pl.DataFrame:
     """Return the points asked for; ServiceException where a name was given and has none."""
     import polars as pl
 
+    if superseded:
+        points = run.superseded().collect()
+        return points if name is None else points.filter(pl.col("name") == name)
     points = run.metrics(recursive=recursive).collect()
     if recursive:
         # Run by run as they were started; the frame has them by id.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from objrun import Experiment, Workspace
+from objrun import Experiment, Run, Workspace
 from tests.cli.conftest import ERROR
 
 if TYPE_CHECKING:
@@ -110,6 +110,26 @@ def test_one_metric_alone(cli: Call) -> None:
     assert [
         row["value"] for row in documents(cli("metrics", "failed-2", "loss", "--json").out)
     ] == [3.5]
+
+
+def test_what_a_rewind_took_the_place_of(bare: Call, tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, {"durability": "none"})
+    run = Experiment(workspace, "digits").start_logging(run_id="r")
+    for step in range(3):
+        run.log("loss", 1.0, step=step)
+    run.flush()
+    Run.resume(workspace, "r", from_step=1)
+
+    def steps(*options: str) -> list[int]:
+        printed = bare("--url", str(tmp_path), "metrics", "r", *options, "--json")
+        return [row["step"] for row in documents(printed.out)]
+
+    assert steps("--superseded") == steps("loss", "--superseded") == [1, 2]
+    assert steps("other", "--superseded") == []
+    assert steps() == [0]
+    told = bare("--url", str(tmp_path), "metrics", "r", "--superseded", "--recursive")
+    assert (told.code, "--superseded" in told.err) == (2, True)
+    assert "resumed from step 1" in bare("--url", str(tmp_path), "history", "r").out
 
 
 def test_a_terminal_shows_the_last_values_and_says_so(cli: Call) -> None:
