@@ -225,6 +225,9 @@ def _finish_last() -> None:
 
 
 # Exit handlers run in reverse: one that is registered this early runs after those of the program.
+# The clients of the buckets close in the handler of weakref, which is registered with the first
+# finalizer: made before, so that they are open while the last points are sent.
+weakref.finalize(_finish_last, int).detach()
 atexit.register(_finish_last)
 
 

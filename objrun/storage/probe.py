@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from objrun import clock
 from objrun.errors import AlreadyExistsError, UnavailableError, UnsafeStoreError
+from objrun.storage.limited import Limited
 from objrun.storage.local import LocalStore
 from objrun.storage.memory import MemoryStore
 
@@ -43,7 +44,8 @@ def prove(store: Store) -> None:
         UnsafeStoreError: two creates won. Nothing but the probe was written.
         StoreError: the store cannot be asked; see `objrun.storage.verbs`.
     """
-    if isinstance(store, _SAFE_BY_CONSTRUCTION) or not _creates(store, PROBE, _BODY):
+    inside = store.store if isinstance(store, Limited) else store
+    if isinstance(inside, _SAFE_BY_CONSTRUCTION) or not _creates(store, PROBE, _BODY):
         return
     if _creates(store, PROBE, _BODY):
         store.delete([PROBE])

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 S3 = pytest.param("s3", marks=pytest.mark.xdist_group("s3"))
 SLOW_S3 = pytest.param("s3", marks=[pytest.mark.xdist_group("s3"), pytest.mark.slow])
-CLOUDS = [
-    S3,
-    pytest.param("gcs", marks=pytest.mark.xdist_group("gcs")),
-    pytest.param("azure", marks=pytest.mark.xdist_group("azure")),
+OTHERS = ("gcs", "azure")
+CLOUDS = [S3, *(pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in OTHERS)]
+SLOW_CLOUDS = [
+    pytest.param(name, marks=[pytest.mark.xdist_group(name), pytest.mark.slow]) for name in OTHERS
 ]
 
 
@@ -55,6 +55,12 @@ def mostly_local(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 @pytest.fixture(params=["local", *CLOUDS])
 def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A fresh store in a folder, then in each cloud."""
+    return _place(request, tmp_path)
+
+
+@pytest.fixture(params=["local", S3, *SLOW_CLOUDS])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A fresh store in a folder and in S3; in the other clouds when slow tests are asked for."""
     return _place(request, tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import NamedTuple
 
@@ -45,6 +46,91 @@ def test_nothing_is_lost_when_a_process_ends_by(mostly_local: Place, name: str) 
     assert ended.code == end.code, ended.err
     assert "lost" not in ended.err
     assert mostly_local.values() == list(range(POINTS))
+
+
+MATRIX = {
+    "end": End("", 0),
+    "exception": End("raise ValueError('bad')", 1),
+    "sys.exit": End("sys.exit(3)", 3),
+    "SIGTERM": End("signal.raise_signal(signal.SIGTERM)", 143),
+    "KeyboardInterrupt": End("signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
+    "os._exit": End("os._exit(4)", 4),
+    "atexit": End("atexit.register(lambda: run.log('x', 100.0))", 0),
+    "threads": End(
+        """
+def late():
+    time.sleep(0.3)
+    run.log('x', 100.0)
+def ever():
+    while True:
+        run.log('y', 0.0)
+        time.sleep(0.01)
+threading.Thread(target=late).start()
+threading.Thread(target=ever, daemon=True).start()
+""",
+        0,
+    ),
+}
+"""Ways to end, by the id of the run that a process which ends so logs to."""
+
+ALL_AT_ONCE = """
+    # All imports are made once; then a process is forked for each way to end and each state.
+    from objrun.storage import connect
+    import pyarrow.parquet
+    for scheme in ("s3", "gs", "abfs"):
+        if url.startswith(scheme):
+            __import__({"s3": "objrun.storage.s3", "gs": "objrun.storage.gcs",
+                        "abfs": "objrun.storage.azure"}[scheme])
+    cases = [(end, state) for end in json.loads(arguments[0]) for state in arguments[1].split()]
+    names, pid = {}, None
+    for end, state in cases:
+        pid = os.fork()
+        if pid == 0:
+            break
+        names[pid] = (end, state)
+    while pid and names:
+        ended, status = os.wait()
+        say(*names.pop(ended), os.waitstatus_to_exitcode(status))
+    if pid == 0:
+        # A run found by its id: a cold process has written nothing when it ends.
+        run = Run.get(workspace(), f"{end}-{state}")
+        run.log("x", 0.0)
+        if state != "cold":
+            run.flush()
+            time.sleep(20 if state == "idle" else 0.2)
+        for i in range(1, 100):
+            run.log("x", float(i))
+        exec(json.loads(arguments[0])[end], globals())
+"""
+
+
+@pytest.mark.parametrize("states", ["cold warm", pytest.param("idle", marks=pytest.mark.slow)])
+def test_every_end_of_a_process_in_every_state(any_place: Place, states: str) -> None:
+    """Clients that were never used, are in use, or whose connections were closed meanwhile."""
+    cases = [f"{name}-{state}" for name in MATRIX for state in states.split()]
+    begin = """
+        experiment = Experiment(workspace(), "processes")
+        for run_id in arguments:
+            experiment.start_logging(run_id=run_id)
+    """
+    assert perform(any_place, begin, *cases).code == 0
+    sources = json.dumps({name: end.source for name, end in MATRIX.items()})
+    ended = perform(any_place, ALL_AT_ONCE, sources, states, patience=170.0)
+    assert ended.code == 0, ended.err
+    codes = {" ".join(line.split()[:-1]): int(line.split()[-1]) for line in ended.out}
+    assert codes == {
+        f"{name} {state}": end.code for name, end in MATRIX.items() for state in states.split()
+    }
+    for case in cases:
+        name, state = case.rsplit("-", 1)
+        values = any_place.values("x", case)
+        if name == "os._exit":
+            # What was flushed is there; what was not may be, without a hole.
+            assert len(values) >= (state != "cold")
+            assert values == list(range(len(values)))
+        else:
+            assert values == list(range(101 if name in {"atexit", "threads"} else 100)), case
+        assert len(any_place.writers(case)) <= 1
 
 
 def test_nothing_is_lost_when_the_client_is_warm(place: Place) -> None:
@@ -279,7 +365,7 @@ def test_tasks_of_an_executor_that_outlive_main_lose_nothing(place: Place) -> No
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_exit_handlers_of_others_may_log(place: Place, when: str) -> None:
+def test_exit_handlers_of_others_may_log(any_place: Place, when: str) -> None:
     """Registered before objrun made its writer, or after."""
     register = "atexit.register(lambda: run.log('x', 1.0))"
     source = f"""
@@ -288,10 +374,10 @@ def test_exit_handlers_of_others_may_log(place: Place, when: str) -> None:
         run.log("x", 0.0)
         {register if when == "after" else ""}
     """
-    ended = perform(place, source)
+    ended = perform(any_place, source)
     assert ended.code == 0, ended.err
     assert "Traceback" not in ended.err
-    assert place.values() == [0.0, 1.0]
+    assert any_place.values() == [0.0, 1.0]
 
 
 def test_an_exit_handler_of_another_may_complete(mostly_local: Place) -> None:

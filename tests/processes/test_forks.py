@@ -127,7 +127,7 @@ def check_children(place: Place, how: str) -> None:
     assert place.run().status == "Completed"
 
 
-def test_a_child_that_only_ends_changes_nothing(place: Place) -> None:
+def test_a_child_that_only_ends_changes_nothing(anywhere: Place) -> None:
     source = """
         run = start()
         for i in range(100):
@@ -140,10 +140,10 @@ def test_a_child_that_only_ends_changes_nothing(place: Place) -> None:
         for i in range(100, 200):
             run.log("x", float(i))
     """
-    ended = perform(place, source)
+    ended = perform(anywhere, source)
     assert ended.code == 0, ended.err
-    assert place.values() == list(range(200))
-    assert len(place.writers()) == 1
+    assert anywhere.values() == list(range(200))
+    assert len(anywhere.writers()) == 1
 
 
 def test_grandchildren_log_too(mostly_local: Place) -> None:
@@ -339,7 +339,7 @@ def test_sigterm_ends_a_child_that_has_just_begun(mostly_local: Place) -> None:
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_fresh_processes_find_the_run_by_its_id(place: Place, method: str) -> None:
+def test_fresh_processes_find_the_run_by_its_id(anywhere: Place, method: str) -> None:
     source = f"""
         from tests.processes import workers
         run = start()
@@ -356,16 +356,16 @@ def test_fresh_processes_find_the_run_by_its_id(place: Place, method: str) -> No
             process.join()
         assert [process.exitcode for process in children] == [0, 0]
     """
-    ended = perform(place, source)
+    ended = perform(anywhere, source)
     assert ended.code == 0, ended.err
-    assert place.values() == list(range(100))
+    assert anywhere.values() == list(range(100))
     for n in range(2):
-        assert place.values(f"child-{n}") == list(range(50))
-    assert len(place.writers()) == 3
+        assert anywhere.values(f"child-{n}") == list(range(50))
+    assert len(anywhere.writers()) == 3
 
 
 @pytest.mark.parametrize("end", ["close", "terminate"])
-def test_workers_of_a_pool_log(place: Place, end: str) -> None:
+def test_workers_of_a_pool_log(anywhere: Place, end: str) -> None:
     """A pool ends its workers by a message, or by SIGTERM, which the `with` statement sends."""
     source = f"""
         run = start()
@@ -378,9 +378,9 @@ def test_workers_of_a_pool_log(place: Place, end: str) -> None:
         pool.{end}()
         pool.join()
     """
-    ended = perform(place, source)
+    ended = perform(anywhere, source)
     assert ended.code == 0, ended.err
-    assert sorted(place.values()) == list(range(-1, 30))
+    assert sorted(anywhere.values()) == list(range(-1, 30))
 
 
 @pytest.mark.parametrize("end", ["asked", "left"])

@@ -6,6 +6,7 @@ import json
 import pickle
 import random
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -365,6 +366,34 @@ say(run.id)
     assert behind.values() == [float(number) for number in range(1000)]
     assert behind.run().status == "Completed"
     assert json.loads(objrun(*send, "--json"))["bytes"] == 0
+
+
+@pytest.mark.xdist_group("s3")
+def test_a_spool_begins_in_the_last_moment(behind: Place, proxy: Proxy, s3_server: Server) -> None:
+    """An exit handler of the program logs, and the store has gone: no pool starts threads now."""
+    program = launch(
+        behind,
+        f"""{HURRY}
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+run = start()
+atexit.register(lambda: run.log("x", 1.0))
+run.log("x", 0.0)
+run.flush()
+say("ready")
+signal.sigwait([signal.SIGUSR1])
+""",
+    )
+    program.heard("ready")
+    proxy.plan = lambda _request: Reset()
+    program.send(signal.SIGUSR1)
+    ended = program.ended(60)
+    assert ended.code == 0, ended.err
+    assert "Traceback" not in ended.err
+    line = next(each for each in ended.err.splitlines() if "send it with: " in each)
+    folder = shlex.split(line.partition("send it with: ")[2])[2]
+    Workspace(folder).copy_to(Workspace(behind.url, s3_server.options))
+    proxy.plan = lambda _request: None
+    assert behind.values() == [0.0, 1.0]
 
 
 @pytest.mark.xdist_group("s3")
