@@ -11,12 +11,17 @@ _numbers = itertools.count()
 
 
 @pytest.fixture(autouse=True)
-def doctest_names(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
+def doctest_names(
+    request: pytest.FixtureRequest,
+    doctest_namespace: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Give each doctest its own workspace with one run, tagged `model`."""
     if type(request.node).__name__ != "DoctestItem":
         return
     from objrun import Experiment, Workspace
 
+    monkeypatch.setenv("OBJRUN_GIT_DIFF", "off")
     ws = Workspace(f"memory://doctest-{next(_numbers)}")
     run = Experiment(ws, "digits").start_logging(tags={"model": "cnn"})
     run.log_params({"lr": 0.1, "layers": 3})

@@ -165,12 +165,11 @@ class RunAnnotations:
         self._record(lambda chain: self._add_properties(chain, wanted))
 
     def _add_properties(self, chain: Chain[RunState], wanted: Mapping[str, str | None]) -> None:
-        is_blind = isinstance(chain, BlindChain)
-        state = chain.state if is_blind else chain.refresh()
+        state = last_known(chain)
         new = {key: v for key, v in wanted.items() if not check_property(state, key, v)}
         if not new:
             return
-        if is_blind:
+        if isinstance(chain, BlindChain):
             self._add_blindly(chain, new)
             return
         store = chain.store
@@ -242,3 +241,8 @@ class RunAnnotations:
 
         self._chain.refresh()
         return history(self._chain, self._experiment.workspace.querying())
+
+
+def last_known(chain: Chain[RunState]) -> RunState:
+    """Return the state of a run, read again where that is allowed."""
+    return chain.state if isinstance(chain, BlindChain) else chain.refresh()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from objrun import clock
 from objrun.errors import RunEnvironmentException, StatusWarning, UserErrorException
 from objrun.run import Run
+from objrun.source import look_for
 from objrun.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -158,6 +159,14 @@ class OfflineRun:
     def add_properties(self, properties: Mapping[str, Any]) -> None:
         """Print properties."""
         print(f"Attempted to add properties: {properties}")
+
+    def get_secret(self, name: str) -> str | None:
+        """Return a secret from the environment or the keyring."""
+        return look_for([name])[name]
+
+    def get_secrets(self, secrets: Iterable[str]) -> dict[str, str | None]:
+        """Return secrets from the environment or the keyring."""
+        return look_for(secrets)
 
     def child_run(
         self, name: str | None = None, run_id: str | None = None, outputs: str | None = None

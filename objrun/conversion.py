@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from objrun.errors import UserErrorException
 from objrun.format.names import check_key, check_text
 from objrun.format.values import SAFE_INTEGER
+from objrun.secret import Secret
 
 if TYPE_CHECKING:
     from objrun.format.values import Scalar
@@ -56,7 +57,7 @@ def to_scalar(value: Any, where: str) -> Scalar:
     if value is None or isinstance(value, bool | float):
         return value if value is None or isinstance(value, bool) else float(value)
     if isinstance(value, str):
-        return check_text(_plain(value), where)
+        return check_text(_plain(value, where), where)
     if isinstance(value, int):
         if value.bit_length() > _MAX_DIGITS * 3:
             message = f"{where}: an integer of {value.bit_length()} bits is too long to be kept"
@@ -165,11 +166,14 @@ def to_text(value: Any, what: str) -> str | None:
     >>> to_text(3, "tag 'n'"), to_text(None, "tag 'n'")
     ('3', None)
     """
-    return None if value is None else check_text(_plain(value), what)
+    return None if value is None else check_text(_plain(value, what), what)
 
 
-def _plain(value: object) -> str:
+def _plain(value: object, what: str) -> str:
     """Return a value as text; of a text that is more than that, such as an enum's, the text."""
+    if isinstance(value, Secret):
+        message = f"{what}: the value of a secret is never stored"
+        raise UserErrorException(message)
     return str.__str__(value) if isinstance(value, str) else str(value)
 
 

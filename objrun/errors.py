@@ -5,7 +5,8 @@
     │   ├── PropertyConflictError      a property is write-once and holds another value
     │   ├── RunExistsError             the run id is taken: choose another
     │   ├── FileConflictError          a file is written once and holds other bytes
-    │   └── FileNotInRunError          the run has no file of this name
+    │   ├── FileNotInRunError          the run has no file of this name
+    │   └── SnapshotException          a snapshot cannot be taken, or is not there
     ├── StoreError                     the store refused, failed or could not be reached
     │   ├── InvalidURLError            the URL does not name a usable store
     │   ├── NotFoundError              no object has this key
@@ -77,6 +78,10 @@ class FileConflictError(UserErrorException):
 
 class FileNotInRunError(UserErrorException):
     """The run has no file of this name; the message names some that it has."""
+
+
+class SnapshotException(UserErrorException):
+    """A snapshot cannot be taken, or there is none; the message names the files in the way."""
 
 
 class StoreError(ObjrunError):
@@ -223,3 +228,11 @@ class CorruptObjectWarning(ObjrunWarning):
 
 class StatusWarning(ObjrunWarning):
     """A change of status was ignored because the run has already ended."""
+
+
+class SnapshotWarning(ObjrunWarning):
+    """A link or a special file was left out of a snapshot; it is named."""
+
+
+class SecretWarning(ObjrunWarning):
+    """A secret was not found; it is said where it was looked for."""

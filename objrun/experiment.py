@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,12 @@ from objrun.protocol.tombstones import is_free, place_for
 from objrun.protocol.updates import CREATE, Describe, RemoveTags, SetLifecycle, SetTags
 from objrun.questions import Questions
 from objrun.run import Run
+from objrun.source import UNASKED, start_with_snapshot
 from objrun.start import Start, property_texts, tag_texts
 from objrun.storage import together
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from objrun.spool import Spool
     from objrun.storage import Store
     from objrun.workspace import Workspace
+
 
 VIEWS = {"ActiveOnly": ("active",), "ArchivedOnly": ("archived",), "All": ("active", "archived")}
 """Lifecycles that each view of `Experiment.list` shows."""
@@ -78,7 +82,7 @@ class Experiment(Questions):
         name: str | None = None,
         run_id: str | None = None,
         outputs: Any = None,
-        snapshot_directory: str | None = ".",
+        snapshot_directory: str | os.PathLike[str] | None = UNASKED,
         display_name: str | None = None,
         description: str | None = None,
         tags: Mapping[str, Any] | None = None,
@@ -86,23 +90,25 @@ class Experiment(Questions):
     ) -> Run:
         """Start a run and return it; its status is Running.
 
-        `run_id` is random unless given, and never used twice (RunExistsError). The commit, host
-        and program are added as properties. `outputs` and `snapshot_directory` are accepted for
-        Azure ML's sake; this version neither captures files nor takes snapshots.
+        `run_id` is random unless given, and never used twice (RunExistsError). The commit, host,
+        program and environment are added as properties. `snapshot_directory`: a folder to take a
+        snapshot of (see `Run.take_snapshot`); unless it is named, none is taken. `outputs` is
+        accepted for Azure ML's sake: files are not captured.
 
         >>> Experiment(ws, "digits").start_logging(tags={"model": "cnn"}).tags
         {'model': 'cnn'}
         """
-        return self.start_run(
-            Start(
-                name=None if name is None else check_key(name, "run"),
-                run_id=run_id,
-                display_name=to_text(display_name, "display_name"),
-                description=to_text(description, "description"),
-                tags=tag_texts(tags),
-                properties=property_texts(properties),
-            )
+        start = Start(
+            name=None if name is None else check_key(name, "run"),
+            run_id=run_id,
+            display_name=to_text(display_name, "display_name"),
+            description=to_text(description, "description"),
+            tags=tag_texts(tags),
+            properties=property_texts(properties),
         )
+        if snapshot_directory is None or snapshot_directory is UNASKED:
+            return self.start_run(start)
+        return start_with_snapshot(self, start, snapshot_directory)
 
     def start_run(self, start: Start) -> Run:
         """Start a run from what is known of it: three PUTs, and a LIST in a new process.
@@ -133,7 +139,9 @@ class Experiment(Questions):
         if not place:
             raise _taken(run_id)
         self._make_sure()
+        recorded = self.workspace.recorder.properties(store)
         number = self._claims(store).claim(run_id)
+        start = replace(start, properties={**recorded, **start.properties})
         return first_version(start.state(self.name, run_id, number), [CREATE], place)
 
     def _create_run(self, version: Version[RunState], *, is_new: bool) -> None:

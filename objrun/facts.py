@@ -9,6 +9,10 @@ from functools import lru_cache
 from typing import Final
 
 from objrun import clock
+from objrun.secret import redact
+
+MOST_DIFF: Final = 1_000_000
+"""Bytes of a diff that is kept."""
 
 _PATIENCE: Final = 2.0
 _FRESH_SECONDS: Final = 30
@@ -23,7 +27,7 @@ def start_properties() -> dict[str, str]:
 
     A commit, a checkout and `git add` are seen at once, a change of a file within 30 seconds. The
     variables `AZUREML_GIT_<REPOSITORY_URI|BRANCH|COMMIT|DIRTY|BUILD_ID|BUILD_URI>` win over what
-    git says. No command line and no other part of the environment is kept, as they hold secrets.
+    git says. No other part of the environment is kept, as it holds secrets.
 
     >>> "objrun.host" in start_properties()
     True
@@ -53,6 +57,16 @@ def _git_facts() -> dict[str, str]:
         if name in facts:
             facts[name] = _without_credentials(facts[name])
     return facts
+
+
+def uncommitted() -> bytes:
+    """Return what `git diff` says of tracked files here, b"" where it says nothing or too much."""
+    folder = _folder()
+    place = _work_tree(folder)
+    if not place:
+        return b""
+    known = (folder, _moves(place), int(clock.monotonic() // _FRESH_SECONDS))
+    return _diff(*known) if _asked_of_git(*known).get("dirty") else b""
 
 
 def _folder() -> str:
@@ -124,6 +138,33 @@ def _asked_of_git(folder: str, _moved: tuple[int, ...], _period: int) -> dict[st
         "dirty": "True" if dirty else "",
     }
     return {name: value for name, value in facts.items() if value}
+
+
+@lru_cache(maxsize=8)
+def _diff(folder: str, _moved: tuple[int, ...], _period: int) -> bytes:
+    """Run git, one process; of what it prints only so much comes into memory."""
+    import subprocess
+    import tempfile
+
+    # No program of the user's configuration is run, and the form is always the same.
+    plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/")
+    with tempfile.TemporaryFile() as output:
+        try:
+            subprocess.run(  # noqa: S603 - fixed arguments
+                ["git", "--no-optional-locks", "diff", "--binary", *plain, "HEAD"],  # noqa: S607
+                cwd=folder,
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                timeout=_PATIENCE,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return b""
+        if output.seek(0, os.SEEK_END) > MOST_DIFF:
+            return b""
+        output.seek(0)
+        text = output.read().decode("utf-8", "surrogateescape")
+    return redact(text).encode("utf-8", "surrogateescape")
 
 
 def _run(folder: str, *arguments: str) -> str:

@@ -23,6 +23,7 @@ from objrun.metrics import RunMetrics
 from objrun.protocol.endings import EXIT_PATIENCE, sigterm_held, unwind_on_sigterm
 from objrun.protocol.limits import FLUSH_PATIENCE
 from objrun.protocol.updates import SetStatus
+from objrun.secret import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -245,8 +246,11 @@ def error_of(details: object, code: str | None) -> dict[str, str]:
 
 
 def _readable(text: str) -> str:
-    """Escape what UTF-8 cannot hold: a failed run must be recorded whatever its error says."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    """Escape what UTF-8 cannot hold: a failed run must be recorded whatever its error says.
+
+    Secrets that were asked for are taken out: errors of clients often show them.
+    """
+    return redact(text).encode("utf-8", "backslashreplace").decode()
 
 
 def details_of(state: RunState) -> dict[str, Any]:

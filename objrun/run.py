@@ -14,6 +14,7 @@ from objrun.protocol.blind import chain_on
 from objrun.protocol.chain import Chain, follow, load_last
 from objrun.protocol.live import run_scheme
 from objrun.protocol.tombstones import is_free
+from objrun.source import RunSource
 from objrun.start import Start, children_tags
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ MAX_CHILDREN = 100
 """Children that one call of `create_children` makes at most."""
 
 
-class Run(RunLife):
+class Run(RunLife, RunSource):
     """One run of an experiment. `Experiment.start_logging()` makes one; `Run.get` finds one.
 
     `Run(experiment, run_id)` fetches a run of this experiment; RunNotFoundError if there is none.

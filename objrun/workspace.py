@@ -15,6 +15,7 @@ from objrun.format.names import check_run_id, is_experiment
 from objrun.logs import logger
 from objrun.protocol.opening import open_for_reading, open_for_writing
 from objrun.protocol.settle import insist
+from objrun.recording import Recorder
 from objrun.spool import Spool, spools_of
 from objrun.storage import connect, together
 from objrun.storage.creating import CreateOnly
@@ -77,6 +78,7 @@ class Workspace(Upkeep):
         self._written: Header | None = None
         self._cached: Store | None = None
         self._runs: dict[str, Known] = {}
+        self.recorder = Recorder()
 
     @property
     def store(self) -> Store:

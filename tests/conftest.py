@@ -53,6 +53,8 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OBJRUN_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("OBJRUN_SPOOL", str(tmp_path_factory.mktemp("spools")))
+        # Whether the tests run in a work tree with changes makes no difference.
+        patch.setenv("OBJRUN_GIT_DIFF", "off")
         yield
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from objrun.format.keys import parse_segment, parse_table, parse_version
+from objrun.format.shared import digest_of
 
 
 def is_immutable(key: str) -> bool:
@@ -25,4 +26,6 @@ def is_immutable(key: str) -> bool:
             return parse_segment(key) is not None
         case ["experiments", _, "tables", name]:
             return parse_table(name) is not None
+        case ["snapshots" | "environments", _]:
+            return digest_of(key) is not None
     return False

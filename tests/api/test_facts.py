@@ -184,6 +184,6 @@ class TestFreshness:
 def test_nothing_secret_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     git("config", "remote.origin.url", "https://token@example.org/x.git")
     monkeypatch.setenv("OBJRUN_TEST_PASSWORD", "hunter2")
-    monkeypatch.setattr("sys.argv", ["train.py", "--password=secret"])
+    monkeypatch.setattr("sys.orig_argv", ["python", "train.py", "--password=secret"])
     told = str(start().properties)
     assert not [secret for secret in SECRETS if secret in told]

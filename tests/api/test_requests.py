@@ -9,7 +9,7 @@ import pytest
 
 from objrun import Experiment, Run, Workspace, clock
 from objrun.storage import connect
-from objrun.storage.wrappers import CountingStore
+from objrun.storage.wrappers import CountingStore, LatencyStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,11 +67,24 @@ def test_a_whole_run_in_a_new_process(place: Place) -> None:
     """Header, experiment and numbers are looked for, and the store is proven by one PUT."""
     costs = place.cost(lambda: whole_run(place.cold()))
     # proof 1, number 1, versions 1 to 3 with a marker each 6, metrics 1
-    assert costs == {"PUT": 9, "GET": 1, "LIST": 2}
+    looked = [asked for asked in place.counting.log if asked.key.startswith("environments/")]
+    assert [asked.verb for asked in looked] == ["get_range"]
+    assert costs == {"PUT": 9, "GET": 1 + len(looked), "LIST": 2}
     flushes = sum("/shards/" in asked.key for asked in place.counting.log)
     assert flushes == 1
     assert costs["PUT"] - flushes <= 8
-    assert costs["GET"] + costs["LIST"] <= 3
+    assert costs["GET"] - len(looked) + costs["LIST"] <= 3
+
+
+def test_the_environment_costs_a_process_one_put(place: Place) -> None:
+    """Of a distant store, which is not asked before; and nothing the next run."""
+    far = place.cold()
+    far.go_through(lambda store: LatencyStore(store, 0.0))
+    experiment = Experiment(far, "digits")
+    for puts in (1, 0):
+        place.cost(experiment.start_logging)
+        asked = Counter(each.verb for each in place.counting.log if "environments" in each.key)
+        assert asked == Counter({"put_if_absent": puts})
 
 
 def test_the_first_run_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,9 +92,9 @@ def test_the_first_run_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
     costs = empty.cost(lambda: whole_run(empty.cold()))
     first = [asked for asked in empty.counting.log if not asked.key.startswith("objrun.probe")]
     verbs = Counter(KINDS[asked.verb] for asked in first if asked.verb != "now")
-    # header 1, experiment 1, number 1, three versions with markers 6, metrics 1
-    assert verbs["PUT"] == 10
-    assert verbs["GET"] + verbs["LIST"] <= 6
+    # header 1, experiment 1, environment 1, number 1, three versions with markers 6, metrics 1
+    assert verbs["PUT"] == 11
+    assert verbs["GET"] + verbs["LIST"] <= 7
     assert costs["PUT"] >= 10
 
 

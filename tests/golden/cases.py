@@ -22,6 +22,7 @@ _KEYS = {
     "experiment": r"experiments/[^/]+/state/\d{8}\.json",
     "run": r"runs/[^/]+/state/\d{8}\.json",
     "checkpoint": r"experiments/[^/]+/checkpoints/\d{8}\.json",
+    "environment": r"environments/[0-9a-f]{64}\.json",
     "file": r"runs/[^/]+/files/[^/]+\.\d{8}\.json",
     "property": r"runs/[^/]+/properties/[^/]+\.json",
 }

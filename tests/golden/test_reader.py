@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from objrun.errors import CorruptObjectError, FormatError, UnsupportedFormatError
+from objrun.format.archives import Entry, read_directory
 from objrun.format.checkpoints import TableFile, decode_checkpoint
 from objrun.format.documents import (
     decode_experiment,
@@ -23,6 +25,7 @@ from objrun.format.documents import (
     decode_run,
 )
 from objrun.format.segments import decode_segment
+from objrun.format.shared import check_digest, decode_environment
 from objrun.storage import MemoryStore
 from objrun.tables.reading import Rows, TableReader, read_frame
 from tests.golden.cases import (
@@ -41,6 +44,13 @@ from tests.golden.reader import read
 if TYPE_CHECKING:
     from pathlib import Path
 
+
+def list_snapshot(key: str, data: bytes) -> list[Entry]:
+    """Say what is in a snapshot, if it is one."""
+    check_digest(key, hashlib.sha256(data).hexdigest())
+    return read_directory(key, len(data), lambda start, size: data[start : start + size])
+
+
 DECODERS: dict[str, Any] = {
     "header": decode_header,
     "number": decode_number,
@@ -50,6 +60,8 @@ DECODERS: dict[str, Any] = {
     "experiment": decode_experiment,
     "segment": decode_segment,
     "checkpoint": decode_checkpoint,
+    "environment": decode_environment,
+    "snapshot": list_snapshot,
 }
 SCHEMAS = {
     path.stem: json.loads(path.read_bytes()) for path in (LAYOUT / "schemas" / "v1").iterdir()
@@ -144,7 +156,10 @@ def decode(told: dict[str, Any], data: bytes) -> None:
 @pytest.mark.parametrize("case", INVALID, ids=lambda case: case.name)
 def test_schemas_refuse_the_faults_they_can_see(case: Path) -> None:
     told = json.loads((case / "case.json").read_bytes())
-    if told["document"] in ("segment", "table") or told["problems"][0]["code"] == "json_syntax":
+    if (
+        told["document"] in ("segment", "table", "snapshot")
+        or told["problems"][0]["code"] == "json_syntax"
+    ):
         assert not told["seen_by_schema"]
         return
     document = json.loads((case / told["file"]).read_bytes())
@@ -175,7 +190,7 @@ def test_case_files_are_valid_and_point_into_the_spec(case: Path) -> None:
 def test_there_are_cases() -> None:
     assert len(STORES) >= 15
     assert len(INVALID) >= 30
-    assert len(SCHEMAS) == 9
+    assert len(SCHEMAS) == 10
 
 
 def test_the_golden_stores_are_what_the_code_writes() -> None:

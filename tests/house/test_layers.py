@@ -46,7 +46,7 @@ PARTS = {
     "api": Part(
         "errors clock logs format storage protocol",
         "orjson pyarrow",
-        "api run_list query tables matplotlib numpy pandas polars",
+        "api run_list query tables keyring matplotlib numpy pandas pathspec polars",
     ),
     # Of L4 too, for those who ask: loaded by the first list of runs.
     "run_list": Part("errors clock format storage protocol tables query api"),

@@ -36,8 +36,8 @@ class Broken:
 
     def files(self) -> dict[str, bytes]:
         """Return the files of the case by their path below its folder."""
-        is_parquet = self.document in ("segment", "table")
-        file = "object.parquet" if is_parquet else "object.json"
+        endings = {"segment": "parquet", "table": "parquet", "snapshot": "zip"}
+        file = f"object.{endings.get(self.document, 'json')}"
         case = {
             "name": self.name,
             "shows": self.shows,

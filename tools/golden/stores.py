@@ -11,6 +11,10 @@ import pyarrow.parquet as pq
 
 from objrun.format import file_keys, keys
 from objrun.format.checking import format_time
+from objrun.format.documents import document_bytes
+from objrun.format.shared import DIFF, SNAPSHOT, references
+from objrun.format.shared import ENVIRONMENT as ENVIRONMENT_PROPERTY
+from tools.golden.broken_shared import ENVIRONMENT, archive, digest
 from tools.golden.build import WRITER, Case, Row, at, scalars, table
 from tools.golden.compacting import (
     OTHER,
@@ -472,9 +476,32 @@ def blind_twice() -> Case:
     return case
 
 
+def shared() -> Case:
+    case = Case("shared", "a snapshot and an environment of two runs", ("9.7",))
+    case.header()
+    case.experiment()
+    files = (
+        ("b/\u00fc.py", b"print(1)\n", False),
+        ("b/\u6570", b"", False),
+        ("run.sh", b"#!/bin/sh\n", True),
+    )
+    data = {
+        SNAPSHOT: archive(("a.txt", b"a", False), *files),
+        DIFF: archive(("git.diff", b"diff --git a/a b/a\n", False)),
+        ENVIRONMENT_PROPERTY: document_bytes(ENVIRONMENT),
+    }
+    properties = {name: digest(each) for name, each in data.items()}
+    for key, each in zip(references(properties), data.values(), strict=True):
+        case.objects[key] = each
+    case.run("r1", properties=properties)
+    case.run("r2", number=2, properties=properties)
+    case.run("r3", number=3, properties={SNAPSHOT: "of another tracker"})
+    return case
+
+
 _CASES: Final = (
     empty, one_run, exact_types, kinds, steps, writers, segments, versions, markers, blind,
-    blind_twice, children, names, files, unknown_fields, experiments, damaged, purged, compacted,
-    compacted_writers, rewound, newer_checkpoint, newer_reader, newer_feature, newer_format,
-    not_a_store,
+    blind_twice, children, names, files, unknown_fields, experiments, shared, damaged, purged,
+    compacted, compacted_writers, rewound, newer_checkpoint, newer_reader, newer_feature,
+    newer_format, not_a_store,
 )  # fmt: skip

@@ -7,12 +7,13 @@ next copy does the rest. The rules, with the reasons in docs/adr/0014:
 1. Of the source are listed, in this order: markers, the checkpoint, chains, segments, and the
    checkpoint again. So all points that a listed version vouches for are among the segments listed,
    or in the tables of that checkpoint. What comes later is for the next copy.
-2. The target gets the header, the experiment, then of each run: segments, properties and the
-   entries of files; the bytes of files whose entry stands there; its number, and the chain from the
-   first version to the last. So a reader never sees a run without its points, nor a chain with a
-   hole. The marker of a version goes before it, but that of version 1 after it: a marker of a run
-   that is not there would be a dead writer's, whose id a vacuum takes for used up. Markers whose
-   version the source does not have are not copied.
+2. The target gets the header, the experiment, then of each run: the snapshots and environments
+   that its properties refer to; segments, properties and the entries of files; the bytes of files
+   whose entry stands there; its number, and the chain from the first version to the last. So a
+   reader never sees a run without its points, nor a chain with a hole. The marker of a version goes
+   before it, but that of version 1 after it: a marker of a run that is not there would be a dead
+   writer's, whose id a vacuum takes for used up. Markers whose version the source does not have are
+   not copied.
 3. A segment that vanished since it was listed was superseded: the run's segments are listed again.
    Segments that others make superfluous are not copied, and are deleted in the target once those
    are there, as their writer does in the source.

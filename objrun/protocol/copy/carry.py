@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from objrun.errors import (
@@ -18,6 +19,7 @@ from objrun.protocol.copy import files
 from objrun.protocol.copy.compacted import become_first, copy_table
 from objrun.protocol.copy.forks import commit_again
 from objrun.protocol.copy.pair import read
+from objrun.protocol.copy.shared import copy_shared
 from objrun.protocol.copy.work import Copied, note
 from objrun.protocol.experiments import experiment_scheme
 from objrun.protocol.live import run_scheme
@@ -44,6 +46,7 @@ class Carrier:
         self._tell = tell
         self._opened = False
         self._claimed: set[str] = set()
+        self._shared: set[str] = set()
 
     def header(self, data: bytes) -> None:
         """Make the target a store with these bytes as its header."""
@@ -77,6 +80,14 @@ class Carrier:
         """Copy what belongs to runs, many objects at once, each chain in order."""
         if any(not plan.is_empty for plan in plans):
             self._open()
+        # One by one: a snapshot may be large.
+        for key, size in chain.from_iterable(plan.shared for plan in plans):
+            if key not in self._shared:
+                self._shared.add(key)
+                try:
+                    self._count(1, copy_shared(self._pair, key, size))
+                except FormatError as error:
+                    self.copied.conflicts.append(error.message)
         self._cuts(experiment, plans)
         vanished = self._objects(plans)
         left = [plan for plan in plans if plan.run not in vanished]

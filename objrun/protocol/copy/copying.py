@@ -16,6 +16,7 @@ from objrun.protocol.copy.forks import lacking, meeting
 from objrun.protocol.copy.listing import Folder, list_experiment, list_folders, list_segments
 from objrun.protocol.copy.pair import find, read
 from objrun.protocol.copy.plan import RunPlan, Sides, lacking_cuts, missing_rows, plan_run
+from objrun.protocol.copy.shared import Shared
 from objrun.protocol.experiments import experiment_scheme
 from objrun.protocol.live import RESTARTS, last_markers, run_scheme
 from objrun.protocol.opening import check_empty, new_header, open_for_reading
@@ -61,6 +62,7 @@ def copy_experiments(
     every = {run for runs in found.values() for run in runs}
     ours, theirs = list_folders(pair.source, every), list_folders(pair.target, every)
     work.copied.all_runs = sum(bool(folder.versions) for folder in ours.values())
+    shared = Shared(pair)
     for name, runs in found.items():
         listed = {
             run: (ours[run], theirs.get(run, Folder()))
@@ -73,7 +75,7 @@ def copy_experiments(
                 work.copied.purged += sorted(purged)
                 left = {run: both for run, both in listed.items() if run not in purged}
                 all_of_it = chosen[name] is None and not purged
-                _Experiment(pair, name, left, work, tables).copy(whole=all_of_it)
+                _Experiment(pair, name, left, work, tables, shared).copy(whole=all_of_it)
 
 
 @contextmanager
@@ -190,7 +192,9 @@ class _Experiment:
         folders: Mapping[str, tuple[Folder, Folder]],
         work: Work,
         tables: Tables,
+        shared: Shared,
     ) -> None:
+        self._shared = shared
         self._pair = pair
         self._name = name
         self._folders = folders
@@ -285,7 +289,7 @@ class _Experiment:
     ) -> Iterator[RunPlan | None]:
         def plan(run: str) -> RunPlan | None:
             try:
-                return plan_run(self._pair, self._name, run, sides[run], self._claims)
+                return plan_run(self._pair, self._name, run, sides[run], self._claims, self._shared)
             except NotFoundError:
                 return None  # purged since it was listed
 

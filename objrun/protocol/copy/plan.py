@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from objrun.errors import FormatError
 from objrun.format import file_keys, keys
-from objrun.format.documents import decode_run
+from objrun.format.documents import decode_property, decode_run
+from objrun.format.shared import REFERRING
 from objrun.protocol.copy.compacted import Covered, TableRows
 from objrun.protocol.copy.forks import is_within, lacking, meeting
 from objrun.protocol.copy.pair import read
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from objrun.protocol.copy.claims import Claim, Claims
     from objrun.protocol.copy.listing import Folder, Segments
     from objrun.protocol.copy.pair import Pair
+    from objrun.protocol.copy.shared import Shared
 
 _RANDOM: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -47,16 +51,17 @@ class Sides(NamedTuple):
 class RunPlan:
     """What is to be done for a run, in this order; sizes are in bytes.
 
-    `cuts`: where writers were cut. `objects`: segments, properties and entries of files, any order.
-    `files`: the bytes of files. `rows`: from the source's tables, below `root`. `claims`: its
-    number. `versions`: numbers and sizes. `forked`: versions to be committed again behind those of
-    the target. `unmarked`: version 1 is there, perhaps without its marker. `superseded`: to be
-    deleted in the target. `number` is the run's where that is another's in the target, `conflict`
-    says what cannot be copied and why.
+    `shared`: snapshots and environments that it refers to. `cuts`: where writers were cut.
+    `objects`: segments, properties and entries of files, any order. `files`: the bytes of files.
+    `rows`: from the source's tables, below `root`. `claims`: its number. `versions`: numbers and
+    sizes. `forked`: versions to be committed again behind those of the target. `unmarked`: version
+    1 is there, perhaps without its marker. `superseded`: to be deleted in the target. `number` is
+    the run's where that is another's in the target, `conflict` says what cannot be copied and why.
     """
 
     run: str
     root: str = ""
+    shared: list[tuple[str, int]] = field(default_factory=list)
     cuts: Sequence[CutKey] = ()
     objects: list[tuple[str, int]] = field(default_factory=list)
     files: list[tuple[str, int]] = field(default_factory=list)
@@ -77,18 +82,21 @@ class RunPlan:
         return not (objects or versions or self.conflict)
 
 
-def plan_run(pair: Pair, experiment: str, run: str, sides: Sides, claims: Claims) -> RunPlan | None:
+def plan_run(
+    pair: Pair, experiment: str, run: str, sides: Sides, claims: Claims, shared: Shared
+) -> RunPlan | None:
     """Return what is to be done for a run; None where it is a run of another experiment."""
     ours, theirs = sides.ours.versions, sides.theirs.versions
     plan = RunPlan(run)
     if not theirs:
         try:
-            if not _plan_new(pair, experiment, plan, claims):
+            if not _plan_new(pair, experiment, plan, claims, shared):
                 return None
         except FormatError as error:
             plan.conflict = f"run {run} is not copied: {error.message}"
             return plan
     _plan_objects(plan, experiment, sides)
+    _plan_shared(pair, plan, shared)
     plan.unmarked = sides.unmarked
     if theirs and not (plan.is_empty and theirs == ours and _RANDOM.fullmatch(run)):
         _plan_meeting(pair, experiment, plan, sides)
@@ -121,7 +129,7 @@ def _plan_meeting(pair: Pair, experiment: str, plan: RunPlan, sides: Sides) -> N
             )
 
 
-def _plan_new(pair: Pair, experiment: str, plan: RunPlan, claims: Claims) -> bool:
+def _plan_new(pair: Pair, experiment: str, plan: RunPlan, claims: Claims, shared: Shared) -> bool:
     """Plan the number of a run that the target does not have; False where it is not of here.
 
     Of two writers that create a run of one id in two experiments, the one that lost leaves a
@@ -133,7 +141,17 @@ def _plan_new(pair: Pair, experiment: str, plan: RunPlan, claims: Claims) -> boo
         return False
     plan.claims, taken = claims.lacking(plan.run, state.number)
     plan.number = state.number if taken else None
+    plan.shared = shared.lacking(state.properties)
     return True
+
+
+def _plan_shared(pair: Pair, plan: RunPlan, shared: Shared) -> None:
+    """Plan what properties refer to that the run got after its start: each has an object."""
+    for key, _ in plan.objects:
+        if key in map(partial(keys.run_property, plan.run), REFERRING):
+            with suppress(FormatError):  # damaged, or too new: its bytes are kept as they are
+                prop = decode_property(key, read(pair.source, key))
+                plan.shared += shared.lacking({prop.key: prop.value})
 
 
 def _plan_objects(plan: RunPlan, experiment: str, sides: Sides) -> None:

@@ -83,6 +83,7 @@ class Estimate:
     def __init__(self) -> None:
         """Nothing is counted yet."""
         self.copied = Copied()
+        self._shared: set[str] = set()
 
     def header(self, data: bytes) -> None:
         """Count the header."""
@@ -105,7 +106,9 @@ class Estimate:
     ) -> set[str]:
         """Count what plans name."""
         for plan in plans:
-            sized = [*plan.objects, *plan.files, *plan.versions]
+            shared = [each for each in plan.shared if each[0] not in self._shared]
+            self._shared.update(key for key, _ in shared)
+            sized = [*shared, *plan.objects, *plan.files, *plan.versions]
             self.copied.add(len(sized), sum(size for _, size in sized))
             self.copied.add(len(plan.claims), sum(len(claim.data) for claim in plan.claims))
             self.copied.points += sum(rows.stop - rows.start for rows in plan.rows)

@@ -35,6 +35,7 @@ CODES: Final = {
     "property_differs": (ERROR, "a property's object and the state of its run contradict"),
     "gap": (WARNING, "rows of a writer do not count, since rows before them are missing"),
     "missing_table": (ERROR, "a table that the last checkpoint names is not there"),
+    "missing_shared": (ERROR, "a snapshot or an environment that a run refers to is not there"),
     "wrong_table": (ERROR, "a table is not as its checkpoint tells, or not in order"),
     "lost_rows": (ERROR, "points that were in tables are nowhere; a warning once repaired"),
     "doubled_rows": (ERROR, "points are in tables twice, or beyond what these cover"),

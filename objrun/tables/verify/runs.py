@@ -11,6 +11,7 @@ from objrun.errors import FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.documents import decode_property, encode_property
 from objrun.format.names import is_run_id
+from objrun.format.shared import references
 from objrun.format.states import Property
 from objrun.protocol.chain import Chain, load_last
 from objrun.protocol.live import RESTARTS, run_scheme
@@ -42,7 +43,7 @@ class Facts:
     """What the chain of a run says of it; None where no version can be read, or they contradict.
 
     `last` is the number of its last version, 0 where there is none; `others`: whether more than its
-    versions is there.
+    versions is there; `shared`: keys of snapshots and environments that it refers to.
     """
 
     run: str
@@ -53,6 +54,7 @@ class Facts:
     root: str | None = None
     parent: str | None = None
     others: bool = False
+    shared: tuple[str, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -130,6 +132,10 @@ class Runs:
     def experiments(self) -> set[str]:
         """Return the names of the experiments that runs say they are of."""
         return {name for name in self._members if self.of(name)}
+
+    def shared(self) -> dict[str, str]:
+        """Return the keys of snapshots and environments that runs refer to, and one run of each."""
+        return {key: facts.run for facts in self._facts.values() for key in facts.shared}
 
     def families(self, experiment: str) -> Iterator[Finding]:
         """Yield what is wrong with parents and roots in an experiment."""
@@ -230,6 +236,7 @@ def _facts(
         root=state.root_run_id,
         parent=state.parent_run_id,
         others=others,
+        shared=(*references(state.properties),),
     )
 
 

@@ -17,6 +17,7 @@ from objrun.tables.verify.experiments import list_parts, look_at_experiment, loo
 from objrun.tables.verify.findings import Checked, Finding, unreadable
 from objrun.tables.verify.live import Live
 from objrun.tables.verify.runs import Runs, by_run
+from objrun.tables.verify.shared import look_at_shared
 from objrun.tables.verify.tables import REBUILT, look_at_tables, mended
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from objrun.storage import ObjectInfo, Store
 
-KNOWN = ("experiments", "runs", "snapshots", "models", "objrun.probe")
+KNOWN = ("experiments", "runs", "snapshots", "environments", "models", "objrun.probe")
 """Folders that a store may have, the last one and what begins so."""
 
 
@@ -63,6 +64,8 @@ def verify(
     checked.add(known=len(listed))
     runs = Runs(store, checked, newest)
     yield from runs.look(by_run(listed))
+    if experiments is None:
+        yield from look_at_shared(store, runs.shared(), checked)
     lost = runs.experiments() - {*names} if experiments is None else set()
     for name in sorted({*names, *lost}):
         yield from _experiment(store, name, runs, checked, newest, deep=deep)

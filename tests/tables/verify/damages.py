@@ -10,6 +10,7 @@ import pytest
 
 from objrun import clock
 from objrun.format import keys
+from objrun.format.archives import tail
 from objrun.format.documents import (
     decode_number,
     decode_run,
@@ -18,6 +19,7 @@ from objrun.format.documents import (
     encode_property,
     encode_run,
 )
+from objrun.format.shared import snapshot_key
 from objrun.format.states import NumberClaim, Property
 from objrun.protocol.chain import create
 from objrun.protocol.live import run_scheme
@@ -187,6 +189,29 @@ def entomb(made: Made) -> str:
     return "runs/r1/state/00000005.json"
 
 
+def lose_environment(made: Made) -> str:
+    (info,) = made.store.list("environments/")
+    return lose(info.key)(made)
+
+
+def spoil_environment(made: Made) -> str:
+    (info,) = made.store.list("environments/")
+    made.damage(info.key)
+    return info.key
+
+
+def spoil_snapshot(made: Made) -> str:
+    """Nobody refers to it, and it is as large as one that is sound."""
+    key = snapshot_key("0" * 64)
+    made.store.put(key, tail([]))
+    return key
+
+
+def odd_snapshot(made: Made) -> str:
+    made.store.put("snapshots/latest.zip", tail([]))
+    return "snapshots/latest.zip"
+
+
 DAMAGES: dict[str, tuple[str, str, Callable[[Made], str], bool]] = {
     # what: stage, code, what is done, and whether a repair brings all answers back
     "header": ("live", "damaged", spoil("objrun.json"), False),
@@ -258,6 +283,10 @@ DAMAGES: dict[str, tuple[str, str, Callable[[Made], str], bool]] = {
     },
     "metrics damaged, segments there": ("compacted", "damaged", spoil_table("metrics"), True),
     "metrics lost, segments there": ("compacted", "missing_table", lose_table("metrics"), True),
+    "environment lost": ("live", "missing_shared", lose_environment, False),
+    "environment damaged": ("vacuumed", "damaged", spoil_environment, False),
+    "snapshot damaged": ("live", "damaged", spoil_snapshot, False),
+    "odd snapshot": ("live", "unknown_object", odd_snapshot, False),
     "run purged, in tables": ("vacuumed", "purged_rows", entomb, False),
     "run purged by half": ("live", "unfinished_purge", entomb, False),
 }

@@ -18,6 +18,7 @@ from objrun.format.documents import (
     decode_property,
     decode_run,
 )
+from objrun.format.shared import decode_environment
 from tests.tables.verify.stores import Made, fresh, mend, objects_of
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def _decodes(key: str, data: bytes) -> bool:
 
     decoders: dict[str, Callable[[str, bytes], object]] = {
         "objrun.json": decode_header,
+        "environments/": decode_environment,
         "/numbers/": decode_number,
         "/properties/": decode_property,
         "/checkpoints/": decode_checkpoint,

@@ -1,0 +1,180 @@
+"""Secrets of a run: asked for by name, never stored, and taken out of texts that are."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+MASK: Final = "***"
+"""What stands in texts where a secret stood."""
+
+PREFIX: Final = "OBJRUN_SECRET_"
+"""Environment variables of this prefix are looked at before those of the plain name."""
+
+SERVICE: Final = "objrun"
+"""The service under which the keyring of the machine has secrets."""
+
+SHORTEST: Final = 4
+"""Characters of a value that is taken out of texts: shorter ones stand everywhere."""
+
+_WORDS: Final = re.compile(
+    r"apikey|auth|authorization|bearer|cookie|credentials?|passphrase|passwd|password|pwd|sas"
+    r"|secrets?|sig|signature|token"
+)
+_KEYS: Final = ("", "access", "account", "api", "private", "secret", "shared", "ssh", "storage")
+_SPLIT: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
+_NAMED: Final = re.compile(r"([A-Za-z0-9_.-]+)=([^&\s]*)")
+_USER: Final = re.compile(r"(?<=://)[^/@\s]*@")
+_KNOWN: Final = re.compile(
+    r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[a-z]_\w{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{20,}"
+    r"|\bhf_\w{20,}|\bsk-[\w-]{20,}|\bxox[a-z]-[\w-]{10,}|\beyJ[\w-]{10,}\.[\w-]{10,}(?:\.[\w-]*)?"
+)
+
+
+class Secret(str):
+    """The value of a secret: text like any other, but for its `repr`.
+
+    >>> Secret("hunter2") == "hunter2", [Secret("hunter2")]
+    (True, [***])
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return MASK
+
+
+class Redactor:
+    """Takes values out of texts; thread-safe. Shows none of them itself."""
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+        self._pattern: re.Pattern[str] | None = None
+        self._lock = threading.Lock()
+
+    def add(self, value: str) -> None:
+        """Take this value out from now on, each of its lines, and how URLs write them."""
+        parts = (part.strip() for part in (value, *value.splitlines()))
+        forms = {
+            form for part in parts if len(part) >= SHORTEST for form in (part, quote(part, ""))
+        }
+        with self._lock:
+            if forms <= self._values:
+                return
+            self._values |= forms
+            # Of two values that begin alike the longer one is looked for first.
+            longest = sorted(self._values, key=lambda form: -len(form))
+            self._pattern = re.compile("|".join(map(re.escape, longest)))
+
+    def redact(self, text: str) -> str:
+        """Return a text with `***` in the place of each value.
+
+        >>> redactor = Redactor()
+        >>> redactor.add("hunter2")
+        >>> redactor.redact("password hunter2"), redactor
+        ('password ***', Redactor(1 forms))
+        """
+        pattern = self._pattern
+        return pattern.sub(MASK, text) if pattern else text
+
+    def __repr__(self) -> str:
+        return f"Redactor({len(self._values)} forms)"
+
+
+FETCHED: Final = Redactor()
+"""Knows the values of all secrets that this process has asked for."""
+
+
+def redact(text: str) -> str:
+    """Return a text without the values of secrets that this process has asked for.
+
+    >>> redact("nothing to hide")
+    'nothing to hide'
+    """
+    return FETCHED.redact(text)
+
+
+def find_secret(name: str) -> Secret | None:
+    """Return a secret from the environment or the keyring of the machine, None where it is not.
+
+    Looked for are the variables `OBJRUN_SECRET_<NAME>`, `<name>` and `<NAME>` (upper case, other
+    characters than letters and digits as `_`), then, where the package `keyring` is installed,
+    the service `objrun` of the keyring.
+    """
+    plain = re.sub(r"[^A-Z0-9]", "_", name.upper())
+    found = (os.environ.get(variable) for variable in (PREFIX + plain, name, plain))
+    value = next((text for text in found if text), None) or _in_keyring(name)
+    if not value:
+        return None
+    FETCHED.add(value)
+    return Secret(value)
+
+
+def has_keyring() -> bool:
+    """Return whether the package `keyring` is installed."""
+    from importlib.util import find_spec
+
+    return find_spec("keyring") is not None
+
+
+def _in_keyring(name: str) -> str | None:
+    if not has_keyring():
+        return None
+    import keyring
+    from keyring.errors import KeyringError
+
+    try:
+        return keyring.get_password(SERVICE, name)
+    except KeyringError:  # locked, or there is none on this machine
+        return None
+
+
+def redact_command(arguments: Sequence[str]) -> list[str]:
+    """Return a command line without what looks like a secret.
+
+    Values are masked by the name before them, by their form, and where a variable of the
+    environment with the name of a secret has the same value.
+
+    >>> redact_command(["train.py", "--lr=0.1", "--api-key", "abc", "db.password=x", "s3://a:b@c"])
+    ['train.py', '--lr=0.1', '--api-key', '***', 'db.password=***', 's3://***@c']
+    """
+    redactor = Redactor()
+    for name, value in os.environ.items():
+        if len(value) >= 2 * SHORTEST and is_secret_name(name):
+            redactor.add(value)
+    kept: list[str] = []
+    for argument in arguments:
+        before = kept[-1] if kept else ""
+        # The value of an option is the next argument, where it has none of its own.
+        is_value = before.startswith("-") and not argument.startswith("--")
+        if is_value and is_secret_name(before):
+            kept.append(MASK)
+        else:
+            kept.append(_masked(redactor.redact(redact(argument))))
+    return kept
+
+
+def _masked(argument: str) -> str:
+    named = _NAMED.sub(
+        lambda found: f"{found[1]}={MASK}" if is_secret_name(found[1]) else found[0], argument
+    )
+    return _KNOWN.sub(MASK, _USER.sub(f"{MASK}@", named))
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether what bears this name is likely a secret.
+
+    >>> [is_secret_name(name) for name in ("--hfToken", "AWS_SECRET_ACCESS_KEY", "--max-tokens")]
+    [True, True, False]
+    """
+    if "=" in name:
+        return False
+    words = [word.lower() for word in _SPLIT.split(name) if word]
+    pairs: Iterable[tuple[str, str]] = zip(["", *words], words, strict=False)
+    return any(_WORDS.fullmatch(word) or (word == "key" and last in _KEYS) for last, word in pairs)
