@@ -17,6 +17,7 @@ from objrun.errors import (
     UserErrorException,
 )
 from objrun.format.names import check_experiment, check_key, check_run_id
+from objrun.outputs import watch
 from objrun.protocol.blind import begin
 from objrun.protocol.chain import OLD, Chain, create, first_version, last_version, load_last
 from objrun.protocol.endings import renew_after_fork
@@ -92,8 +93,9 @@ class Experiment(Questions):
 
         `run_id` is random unless given, and never used twice (RunExistsError). The commit, host,
         program and environment are added as properties. `snapshot_directory`: a folder to take a
-        snapshot of (see `Run.take_snapshot`); unless it is named, none is taken. `outputs` is
-        accepted for Azure ML's sake: files are not captured.
+        snapshot of (see `Run.take_snapshot`); unless it is named, none is taken. What is new in the
+        folder `outputs` when this handle ends the run becomes files of the run; without it that is
+        `./outputs`, and False means none.
 
         >>> Experiment(ws, "digits").start_logging(tags={"model": "cnn"}).tags
         {'model': 'cnn'}
@@ -105,6 +107,7 @@ class Experiment(Questions):
             description=to_text(description, "description"),
             tags=tag_texts(tags),
             properties=property_texts(properties),
+            outputs=watch(outputs),
         )
         if snapshot_directory is None or snapshot_directory is UNASKED:
             return self.start_run(start)

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 from objrun import clock
 from objrun.errors import FileConflictError, FileNotInRunError, UserErrorException
 from objrun.format.names import check_file_name
+from objrun.outputs import Outputs, capture
 from objrun.protocol.files import (
     PART,
     StoredFile,
@@ -64,6 +65,7 @@ class RunFiles:
     """The part of `Run` that stores files and reads them."""
 
     id: Any
+    outputs: Outputs | None = None
 
     def _record(self, act: Callable[[Any], Any]) -> Any:
         raise NotImplementedError
@@ -218,6 +220,12 @@ class RunFiles:
         store = self._readable()
         found = find_file(store, self.id, check_file_name(name), BLOCK)
         return cast("BinaryIO", io.BufferedReader(_Remote(store, *found)))
+
+    def _capture(self) -> None:
+        """Store what is new in the folder of outputs, once."""
+        if self.outputs is not None:
+            outputs, self.outputs = self.outputs, None
+            capture(self.id, outputs.made(), self.upload_file)
 
     def _uploaded(self, files: Mapping[str, Any], *, overwrite: bool) -> Uploaded:
         """Store files by name, some at once; raise what was wrong when all are done."""

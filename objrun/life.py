@@ -108,6 +108,7 @@ class RunLife(RunMetrics, RunAnnotations, RunFiles):
         """Set the status to Canceled, then make all metrics durable."""
         self._move("Canceled")
         self._close()
+        self._capture()
 
     def delete(self) -> None:
         """Put the run and all runs below it into the trash: lists and frames leave them out.
@@ -147,6 +148,7 @@ class RunLife(RunMetrics, RunAnnotations, RunFiles):
         except despite:
             self._move(status, error)
             raise
+        self._capture()
         self._move(status, error)
 
     def _move(self, status: str, error: Mapping[str, Any] | None = None) -> None:

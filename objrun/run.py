@@ -255,7 +255,7 @@ class Run(RunLife, RunSource):
     def child_run(
         self, name: str | None = None, run_id: str | None = None, outputs: str | None = None
     ) -> Run:
-        """Start a child of this run and return it. `outputs` is accepted; files are not captured.
+        """Start a child of this run and return it; `outputs` as in `start_logging`, by default none.
 
         >>> run.child_run("fold-1").parent.id == run.id
         True
@@ -267,6 +267,7 @@ class Run(RunLife, RunSource):
                 run_id=run_id,
                 display_name=own,
                 parent=self._chain.state,
+                outputs=watch(outputs or False),
             )
         )
 

@@ -15,6 +15,8 @@ from objrun.format.states import RunState
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from objrun.outputs import Outputs
+
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
@@ -28,6 +30,7 @@ class Start:
     parent: RunState | None = None
     tags: Mapping[str, str | None] = field(default_factory=dict)
     properties: Mapping[str, str | None] = field(default_factory=dict)
+    outputs: Outputs | None = None
 
     def state(self, experiment: str, run_id: str, number: int) -> RunState:
         """Return the first state of the run in an experiment; it is Running."""

@@ -1,0 +1,106 @@
+"""The folder of a run's outputs: what is new in it at the end becomes files of the run."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from objrun.errors import FileConflictError, ObjrunError, UserErrorException
+from objrun.logs import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FOLDER: Final = "outputs"
+"""The folder that is watched where none is named, below the working directory of the start."""
+
+
+class Stamp(NamedTuple):
+    """What tells that a file was written since: nanoseconds of its last change, and its size.
+
+    >>> Stamp(1, 2) == Stamp(1, 3)
+    False
+    """
+
+    changed: int
+    size: int
+
+
+class Outputs:
+    """A folder that is watched from now on: `made()` are the files that were written since.
+
+    What stood there before is another run's. A folder that there is not yet costs nothing.
+    """
+
+    def __init__(self, name: str, folder: str, known: dict[str, Stamp]) -> None:
+        """Keep what is `known`; `watch` makes one."""
+        self.name = name
+        self.folder = folder
+        self._known = known
+
+    def made(self) -> dict[str, str]:
+        """Return the paths of the files that are new or have changed, by names for the run."""
+        return {
+            f"{self.name}/{path}": os.path.join(self.folder, path)  # noqa: PTH118 - as it was walked
+            for path, stamp in sorted(_stamps(self.folder).items())
+            if self._known.get(path) != stamp
+        }
+
+
+def watch(outputs: Any) -> Outputs | None:
+    """Return the folder that `start_logging(outputs=...)` means, watched from now on.
+
+    None and True are `./outputs`, False is none; a path is that folder, whose files have its name.
+
+    >>> watch(False)
+    >>> watch("results/").name
+    'results'
+
+    Raises UserErrorException for what is neither.
+    """
+    if outputs is False:
+        return None
+    path = FOLDER if outputs is None or outputs is True else outputs
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+        message = f"outputs is a folder, True or False, not {outputs!r}"
+        raise UserErrorException(message)
+    folder = os.path.abspath(os.fspath(path))  # noqa: PTH100 - pathlib costs more than the start
+    return Outputs(os.path.basename(folder) or FOLDER, folder, _stamps(folder))  # noqa: PTH119
+
+
+def _stamps(folder: str) -> dict[str, Stamp]:
+    """Return all files below a folder, hidden ones too; links to folders are not followed."""
+    found: dict[str, Stamp] = {}
+    pending = [""]
+    while pending:
+        below = pending.pop()
+        try:
+            entries = os.scandir(os.path.join(folder, below))  # noqa: PTH118
+        except OSError:
+            continue
+        with entries:
+            for entry in entries:
+                path = f"{below}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(f"{path}/")
+                elif entry.is_file():
+                    status = entry.stat()
+                    found[path] = Stamp(status.st_mtime_ns, status.st_size)
+    return found
+
+
+def capture(run: str, made: dict[str, str], upload: Callable[..., object]) -> None:
+    """Store files of a run that ends, by `upload(name, path, overwrite=...)`.
+
+    A file that was uploaded before and has changed since is stored again, with a warning. What
+    fails is logged, and the others are stored: the end of a run does not wait for a file.
+    """
+    for name, path in made.items():
+        try:
+            try:
+                upload(name, path)
+            except FileConflictError:
+                logger().warning("run %s: %s has changed since it was uploaded", run, name)
+                upload(name, path, overwrite=True)
+        except (ObjrunError, OSError) as error:
+            logger().error("run %s: %s is not captured: %s", run, path, error)
