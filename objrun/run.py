@@ -10,6 +10,7 @@ from objrun.format.names import check_run_id
 from objrun.format.states import type_of
 from objrun.life import RunLife
 from objrun.metrics import Address, RunMetrics
+from objrun.outputs import Outputs, watch
 from objrun.protocol.blind import chain_on
 from objrun.protocol.chain import Chain, follow, load_last
 from objrun.protocol.live import run_scheme
@@ -60,13 +61,18 @@ class Run(RunLife, RunSource):
 
     @classmethod
     def of_version(
-        cls, experiment: Experiment, version: Version[RunState], spool: Spool | None = None
+        cls,
+        experiment: Experiment,
+        version: Version[RunState],
+        spool: Spool | None = None,
+        outputs: Outputs | None = None,
     ) -> Run:
         """Return the run that a version belongs to, made by the provider of its type if any.
 
-        Where `spool` is given the run begins there.
+        Where `spool` is given the run begins there. What is new in `outputs` at its end are files.
         """
         run = _opened(cls, experiment, version, spool)
+        run.outputs = outputs
         run_type = run.type
         factory = cls._factories.get(run_type) if run_type else None
         return factory(experiment, run) if factory else run
@@ -255,7 +261,7 @@ class Run(RunLife, RunSource):
     def child_run(
         self, name: str | None = None, run_id: str | None = None, outputs: str | None = None
     ) -> Run:
-        """Start a child of this run and return it; `outputs` as in `start_logging`, by default none.
+        """Start a child of this run and return it; `outputs` is a folder, by default none.
 
         >>> run.child_run("fold-1").parent.id == run.id
         True

@@ -1,4 +1,4 @@
-"""What takes a second reading: rows of runs against chains, summaries against points."""
+"""What takes a second reading: files, rows of runs against chains, summaries against points."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from objrun.tables.reading import Rows, TableReader
 from objrun.tables.run_rows import stored_frame, version_of
 from objrun.tables.summing import KEY, joined, parts_of
 from objrun.tables.verify.findings import Finding
+from objrun.tables.verify.stored import compare_files
 from objrun.tables.verify.tables import REBUILT
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ def look_deeper(store: Store, experiment: str, runs: Runs) -> list[Finding]:
 
     Where these are superseded and removed meanwhile, the next ones are looked at.
     """
+    files = [*compare_files(store, (facts.run for facts in runs.of(experiment)))]
     for _ in range(RESTARTS):
         checkpoint = latest_checkpoint(store, experiment)
         if checkpoint is None:
-            return []
+            return files
         try:
-            return [*compare_runs(store, checkpoint, runs), *compare_summaries(store, checkpoint)]
+            rows = [*compare_runs(store, checkpoint, runs), *compare_summaries(store, checkpoint)]
+            return [*files, *rows]
         except NotFoundError:
             continue
     message = f"the tables of {experiment!r} change faster than they can be read: try again"

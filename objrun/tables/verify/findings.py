@@ -33,6 +33,7 @@ CODES: Final = {
         "a property was claimed an hour ago, and its run has it not",
     ),
     "property_differs": (ERROR, "a property's object and the state of its run contradict"),
+    "wrong_file": (ERROR, "the bytes of a file are not those that its entry tells of"),
     "gap": (WARNING, "rows of a writer do not count, since rows before them are missing"),
     "missing_table": (ERROR, "a table that the last checkpoint names is not there"),
     "missing_shared": (ERROR, "a snapshot or an environment that a run refers to is not there"),

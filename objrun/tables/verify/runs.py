@@ -24,6 +24,7 @@ from objrun.tables.runs import list_runs
 from objrun.tables.vacuum import DEAD
 from objrun.tables.verify.chains import FILLED, hole, look_at_chain, refill
 from objrun.tables.verify.findings import Finding, Mend, unreadable
+from objrun.tables.verify.stored import is_of_files, look_at_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -174,13 +175,16 @@ def _look_once(store: Store, run: str, listed: list[ObjectInfo], newest: datetim
     scheme = run_scheme("", run)
     folders = keys.run_states(run), f"{keys.run_folder(run)}properties/"
     versions, properties, findings = [], [], list[Finding]()
+    files: list[ObjectInfo] = []
     for info in listed:
         number = keys.parse_version(info.key)
         if number and info.key == scheme.key(number):
             versions.append(number)
         elif info.key.startswith(folders[1]) and info.key.endswith(".json"):
             properties.append(info)
-        elif not info.key.startswith(f"{keys.run_folder(run)}artifacts/"):
+        elif is_of_files(info.key):
+            files.append(info)
+        else:
             findings.append(unknown(info.key))
     look = look_at_chain(store, scheme, _identity, versions)
     findings += look.findings
@@ -202,6 +206,7 @@ def _look_once(store: Store, run: str, listed: list[ObjectInfo], newest: datetim
     if not facts.purged:
         state = look.last.state if look.last else None
         findings += _properties(store, properties, state, newest)
+        findings += look_at_files(store, files)
     if properties and not facts.last:
         findings.append(
             Finding("missing_run", keys.run_states(run), f"it has properties: {MISSING}")

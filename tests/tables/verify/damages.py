@@ -212,6 +212,12 @@ def odd_snapshot(made: Made) -> str:
     return "snapshots/latest.zip"
 
 
+def change_file(made: Made) -> str:
+    key = "runs/r1/artifacts/notes.txt"
+    made.store.put(key, made.store.get(key)[:-1] + b"!")
+    return key
+
+
 DAMAGES: dict[str, tuple[str, str, Callable[[Made], str], bool]] = {
     # what: stage, code, what is done, and whether a repair brings all answers back
     "header": ("live", "damaged", spoil("objrun.json"), False),
@@ -239,6 +245,9 @@ DAMAGES: dict[str, tuple[str, str, Callable[[Made], str], bool]] = {
     "property damaged": ("live", "damaged", spoil("runs/r1/properties/data.json"), True),
     "property orphaned": ("live", "orphan_property", orphan, True),
     "property differs": ("live", "property_differs", other_property, False),
+    "file changed": ("live", "wrong_file", change_file, False),
+    "file cut": ("vacuumed", "wrong_file", spoil("runs/r1/artifacts/notes.txt"), False),
+    "entry damaged": ("live", "damaged", spoil("runs/r1/files/notes.txt.00000001.json"), False),
     "hole": ("live", "hole", lose("runs/r1/state/00000002.json"), True),
     "hole at first": ("vacuumed", "hole", lose("runs/r1/state/00000001.json"), True),
     "version lost that is in tables": (

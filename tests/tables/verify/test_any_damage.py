@@ -13,6 +13,7 @@ from objrun.format import keys
 from objrun.format.checkpoints import decode_checkpoint
 from objrun.format.documents import (
     decode_experiment,
+    decode_file,
     decode_header,
     decode_number,
     decode_property,
@@ -41,6 +42,8 @@ def is_harmless(stage: str, key: str, made: Made) -> bool:
         if "/feed/" in key or "/shards/" in key or key == "objrun.probe":
             return True
         is_chain = "/state/" in key
+        if "/files/" in key or "/artifacts/" in key:
+            return True
         return "/properties/" in key or (is_chain and stage != "vacuumed") or "/checkpoints/" in key
     return (
         key.startswith("objrun.probe")
@@ -57,6 +60,7 @@ def _decodes(key: str, data: bytes) -> bool:
         "environments/": decode_environment,
         "/numbers/": decode_number,
         "/properties/": decode_property,
+        "/files/": decode_file,
         "/checkpoints/": decode_checkpoint,
         "runs/": decode_run,
         "experiments/": decode_experiment,
