@@ -120,7 +120,8 @@ def test_a_file_that_cannot_be_stored_does_not_keep_a_run_from_its_end(
     monkeypatch.setattr("objrun.protocol.settle.PATIENCE", 0.1)
     ws.go_through(
         lambda store: FaultyStore(
-            store, lambda _verb, key: UnavailableError("down") if "artifacts/outputs/bad" in key else None
+            store,
+            lambda _verb, key: UnavailableError("down") if "outputs/bad" in key else None,
         )
     )
     run = Experiment(ws, "outputs").start_logging()
