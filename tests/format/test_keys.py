@@ -75,6 +75,29 @@ def test_segments(experiment: str, run: str, writer: str, one: int, other: int) 
     assert keys.parse_segment(keys.segment(experiment, run, writer, stop, start)) is None
 
 
+@given(some.experiments, some.run_ids, some.writers, st.integers(-(2**63), 2**63 - 1))
+def test_cuts(experiment: str, run: str, writer: str, step: int) -> None:
+    key = keys.cut(experiment, run, writer, step)
+    check_key(key)
+    assert key.startswith(keys.shards(experiment, run))
+    assert keys.parse_cut(key) == (run, writer, step)
+    assert keys.parse_segment(key) is None
+    # Who lists a segment of a new writer has listed the cuts that were made before it.
+    assert key > keys.segment(experiment, run, "f" * 16, 999_999_999_998, 999_999_999_999)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "rewind-a1-", "rewind-a1-01", "rewind-a1--0", "rewind-a1-1.0", "rewind-a1-+1", "rewind--1",
+        "rewind-a1", "rewind-a1-9223372036854775808", "rewind-a1--9223372036854775809", "a1-1",
+        "rewind-a1-\u0661", "rewind-a1-1\n",
+    ],
+)  # fmt: skip
+def test_what_is_no_cut(name: str) -> None:
+    assert keys.parse_cut(f"experiments/e/shards/r1/{name}") is None
+
+
 @given(some.experiments, some.run_ids, some.versions)
 def test_chains_and_claims(experiment: str, run: str, version: int) -> None:
     for key, folder in (
