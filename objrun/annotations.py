@@ -191,10 +191,11 @@ class RunAnnotations:
         )
         if free:
             chain.commit(AddProperties({key: new[key] for key in free}))
-        for key in [key for key in new if key not in free][:1]:
+        if len(free) < len(new):
+            added = f" ({', '.join(map(repr, free))} was added)" if free else ""
             message = (
-                f"there may be a property {key!r} of run {chain.state.run_id} already, and these "
-                f"credentials may not read its value; added: {', '.join(free) or 'none'}"
+                f"there may be a property {[*new][len(free)]!r} of run {chain.state.run_id}, "
+                f"and these credentials may not read its value{added}"
             )
             raise PropertyConflictError(message)
 

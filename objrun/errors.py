@@ -12,6 +12,7 @@
     │   ├── NotFoundError              no object has this key
     │   ├── AlreadyExistsError         put_if_absent lost: an object has this key
     │   ├── PermissionDeniedError      the credentials are valid and do not allow this
+    │   │   └── CreateOnlyError        they only create objects: what takes more is not sent
     │   ├── CredentialsError           there are no credentials, or wrong or expired ones
     │   ├── BucketNotFoundError        the bucket or container does not exist
     │   ├── UnsafeStoreError           the store lets two creates of one key win
@@ -102,6 +103,10 @@ class AlreadyExistsError(StoreError):
 
 class PermissionDeniedError(StoreError):
     """The credentials were understood and do not allow this request."""
+
+
+class CreateOnlyError(PermissionDeniedError):
+    """The credentials only create objects, as was found before; what takes more was not sent."""
 
 
 class CredentialsError(StoreError):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from objrun import clock
 from objrun.errors import (
+    CreateOnlyError,
     FormatError,
     ObjrunError,
     PermissionDeniedError,
@@ -119,11 +120,11 @@ class Spool:
         """Have a spool, and say once why; False where `error` has none opened.
 
         An error that waiting does not mend, of a store that has never been written from here, is
-        for the caller to mend: a wrong URL, or credentials that may only read.
+        for the caller to mend: a wrong URL, or credentials that may only read, or only create.
         """
         is_lasting = isinstance(error, StoreError | FormatError)
         is_lasting = is_lasting and not isinstance(error, UnavailableError)
-        if is_lasting and not self._home.has_written:
+        if isinstance(error, CreateOnlyError) or (is_lasting and not self._home.has_written):
             return False
         with self._opening:
             if self._workspace is None and not self._make(error):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from objrun.errors import AlreadyExistsError, PermissionDeniedError
+from objrun.errors import AlreadyExistsError, CreateOnlyError
 from objrun.storage.wrappers import Around
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _NEEDS: Final = {
     "list": "cannot list {!r} of {}: that takes the permission to list (s3:ListBucket)",
     "folders": "cannot list {!r} of {}: that takes the permission to list (s3:ListBucket)",
     "delete": "cannot delete {}... from {}: that takes the permission to delete (s3:DeleteObject)",
+    "upload": "cannot store the file {} in {}: that takes the permission to read (s3:GetObject)",
     "now": "cannot ask{} {} for the time: that takes the permission to list (s3:ListBucket)",
 }
 
@@ -36,7 +37,7 @@ class CreateOnly(Around):
     >>> store.put("a", b"1")
     >>> store.get("a")
     Traceback (most recent call last):
-    objrun.errors.PermissionDeniedError: cannot read a in memory://created: ...
+    objrun.errors.CreateOnlyError: cannot read a in memory://created: ...
     """
 
     def put(self, key: str, data: bytes) -> None:
@@ -48,5 +49,5 @@ class CreateOnly(Around):
         if verb in _NEEDS:
             what = _NEEDS[verb].format(key, self.url)
             message = f"{what}; these credentials may only create objects"
-            raise PermissionDeniedError(message)
+            raise CreateOnlyError(message)
         return call()

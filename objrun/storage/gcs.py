@@ -23,7 +23,7 @@ from gcsfs.retry import ChecksumError, HttpError
 from google.auth.exceptions import GoogleAuthError
 
 from objrun import clock
-from objrun.errors import BucketNotFoundError
+from objrun.errors import AlreadyExistsError, BucketNotFoundError
 from objrun.storage.bucket import CONNECT_TIMEOUT, CONNECTIONS, READ_TIMEOUT, merged
 from objrun.storage.last import outlive_executors
 from objrun.storage.location import GCS
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["GCSBackend", "GCSBucket"]
+
+_DELETE = "storage.objects.delete"
 
 
 class _Body(io.BytesIO):
@@ -104,7 +106,13 @@ class GCSBucket:
 
     def create(self, path: str, data: bytes) -> None:
         """Upload in one request, with ifGenerationMatch=0."""
-        self._upload(path, data, ifGenerationMatch="0")
+        try:
+            self._upload(path, data, ifGenerationMatch="0")
+        except OSError as error:
+            # Only to replace an object does an upload take the permission to delete.
+            if _DELETE in str(error):
+                raise AlreadyExistsError(f"cannot create {path}: {error}") from error
+            raise
 
     def objects(self, prefix: str) -> Iterator[ObjectInfo]:
         """List objects, 1000 a page."""

@@ -88,11 +88,17 @@ class Server:
 
 
 @contextmanager
-def s3_server(*, locked: bool = True) -> Iterator[Server]:
-    """Run the local S3; `locked=False` lets two creates win now and then."""
+def s3_server(*, locked: bool = True, users: Path | None = None) -> Iterator[Server]:
+    """Run the local S3; `locked=False` lets two creates win now and then.
+
+    `users`: a file of users and their policies, see `objrun.testing.s3`. Then signatures are
+    checked, and buckets cannot be made: there is one, `objrun`.
+    """
     command = [sys.executable, "-m", "objrun.testing.s3"]
+    command += [] if locked else ["--unlocked"]
+    command += [f"--users={users}"] if users else []
     port = free_port()
-    with running([*command, f"--port={port}", *([] if locked else ["--unlocked"])], port) as pid:
+    with running([*command, f"--port={port}"], port) as pid:
         yield Server("s3", port, pid, s3_options, _make_s3)
 
 

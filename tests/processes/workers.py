@@ -23,6 +23,13 @@ def log_with(run: Run, name: str) -> None:
         run.log(name, float(number))
 
 
+def log_and_tag(run: Run, name: str) -> None:
+    """Log 50 points with a handle that came from the parent, and tag the run."""
+    log_with(run, name)
+    run.tag(name, "was here")
+    run.flush()
+
+
 def fetch_items(run: Run, wanted: Queue[Any], found: Queue[Any]) -> None:
     """Answer indices until None comes, logging each: a worker of a data loader."""
     while (index := wanted.get()) is not None:

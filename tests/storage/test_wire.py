@@ -180,6 +180,18 @@ def test_what_gcs_may_say(gcs_server: Server, status: int, error: type[StoreErro
 
 
 @pytest.mark.xdist_group("gcs")
+def test_who_may_not_replace_on_gcs_is_told_that_an_object_exists(gcs_server: Server) -> None:
+    told = b'{"error": {"message": "x does not have storage.objects.delete access to the object"}}'
+    with proxy_to(gcs_server.port) as proxy:
+        store = connect(gcs_server.new_bucket(), **gcs_server.options_at(proxy.port))
+        proxy.plan = lambda _: Answer(403, told)
+        with pytest.raises(AlreadyExistsError):
+            store.put_if_absent("a", b"1")
+        with pytest.raises(PermissionDeniedError):
+            store.put("a", b"1")
+
+
+@pytest.mark.xdist_group("gcs")
 def test_gcs_without_a_login(gcs_server: Server) -> None:
     with proxy_to(gcs_server.port) as proxy:
         store = connect(gcs_server.url("any"), **gcs_server.options_at(proxy.port))
