@@ -27,3 +27,10 @@ def doctest_names(
     run.log_params({"lr": 0.1, "layers": 3})
     run.log("accuracy", 0.9)
     doctest_namespace.update(ws=ws, run=run)
+
+
+def pytest_unconfigure() -> None:
+    """Let the end of the tests not see to runs that they have left open: their stores are gone."""
+    from objrun.open_runs import OPEN
+
+    OPEN.forked()

@@ -11,7 +11,7 @@ from objrun.errors import CommitUnknownError, PropertyConflictError, StoreError
 from objrun.format import keys
 from objrun.format.documents import decode_property, encode_property
 from objrun.format.names import check_key
-from objrun.format.states import Property, RunState, Version
+from objrun.format.states import TERMINAL, Property, RunState, Version
 from objrun.logs import logger
 from objrun.protocol.blind import BlindChain
 from objrun.protocol.chain import follow
@@ -81,6 +81,13 @@ class RunAnnotations:
     def _readable(self) -> Store:
         """Return the store that this run is read from."""
         return self._chain.store if self._spooled else self._experiment.workspace.querying()
+
+    def _home(self) -> Store | None:
+        """Return the store where the run can say that it is alive, None where it cannot now."""
+        workspace = self._experiment.workspace
+        ended = self._chain.state.status in TERMINAL
+        is_known = workspace.has_written and not self._spooled
+        return workspace.writing() if is_known and not ended else None
 
     def _find_refuge(self, error: ObjrunError) -> Store | None:
         """Return the spool, for what the store does not take; None where there is none."""

@@ -131,7 +131,7 @@ class Experiment(Questions):
             if spool is None or not spool.open(error):
                 raise
             return self._start_in(spool, start, version)
-        return Run.of_version(self, version, outputs=start.outputs)
+        return Run.begun(self, version, outputs=start.outputs)
 
     def first_version(self, start: Start) -> Version[RunState]:
         """Return version 1 of a new run, whose number is claimed; it is not stored yet."""
@@ -164,7 +164,7 @@ class Experiment(Questions):
     ) -> Run:
         """Start a run in the spool; `version`: the one that may have reached the store already."""
         version = version or Experiment(spool.workspace, self.name).first_version(start)
-        return Run.of_version(self, version, spool, start.outputs)
+        return Run.begun(self, version, spool, start.outputs)
 
     def _claims(self, store: Store) -> Claims:
         with self._lock:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from objrun import clock
 from objrun.annotations import RunAnnotations
+from objrun.causes import error_of
 from objrun.errors import (
     ActivityFailedException,
     ExperimentExecutionException,
@@ -20,21 +21,20 @@ from objrun.format.checking import format_time
 from objrun.format.states import TERMINAL
 from objrun.logs import logger
 from objrun.metrics import RunMetrics
+from objrun.open_runs import OPEN
 from objrun.protocol.endings import EXIT_PATIENCE, sigterm_held, unwind_on_sigterm
+from objrun.protocol.heartbeat import EXPECTED, LOST, is_lost
 from objrun.protocol.limits import FLUSH_PATIENCE
+from objrun.protocol.live import list_feed
 from objrun.protocol.updates import SetStatus
-from objrun.secret import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
     from types import TracebackType
     from typing import Self
 
     from objrun.format.states import RunState
-    from objrun.protocol.chain import Chain
-
-DEFAULT_ERROR = "UserError"
-"""The code of an error that names none."""
 
 _FIRST_LOOK = 0.5
 _SLOWEST_LOOK = 15.0
@@ -51,14 +51,23 @@ class RunLife(RunMetrics, RunAnnotations, RunFiles):
         """All that this handle knows last of the run's chain, as one frozen value."""
         return self._chain.state
 
+    _lost: bool
+    _seen: datetime
+
     @property
     def status(self) -> str:
-        """The status that this handle knows last."""
-        return self._chain.state.status
+        """The status that this handle knows last; NotResponding if the run was lost by then."""
+        status = self._chain.state.status
+        return LOST if self._lost and status in EXPECTED else status
 
     def get_status(self) -> str:
-        """Return the status, read again."""
-        return self._fresh().status
+        """Return the status, read again.
+
+        NotResponding: it is still to run, and has given no sign of life for 15 minutes. Nobody has
+        stored that, and it may come back. To find out costs one LIST more, now and then.
+        """
+        self._look()
+        return self.status
 
     def get_detailed_status(self) -> dict[str, Any]:
         """Return `{"status": ..., "details": None}`, read again."""
@@ -70,7 +79,7 @@ class RunLife(RunMetrics, RunAnnotations, RunFiles):
         >>> run.get_details()["status"]
         'Running'
         """
-        return details_of(self._fresh())
+        return self._details(self._look())
 
     def start(self) -> None:
         """Set the status to Running; nothing happens, with a warning, if the run has ended.
@@ -131,9 +140,40 @@ class RunLife(RunMetrics, RunAnnotations, RunFiles):
 
         mark_run(self._experiment.workspace.writing(), self._chain, ACTIVE)
 
-    def _fresh(self) -> RunState:
-        # Also where it has ended: it may have been resumed.
-        return self._chain.refresh()
+    def _look(self) -> RunState:
+        """Read the run again, also where it has ended, and see whether it is lost."""
+        # It may have been resumed.
+        state = self._chain.refresh()
+        here = self._spooled or self._heartbeat.is_beating
+        self._lost = not here and self._is_silent(state)
+        return state
+
+    def _is_silent(self, state: RunState) -> bool:
+        """Return whether the last sign of life is old, by this machine's clock if it is ahead.
+
+        While the last one that is known is young, nothing is listed.
+        """
+        now = clock.now()
+        if is_lost(state.status, self._seen, now):
+            seen = list_feed(self._experiment.workspace.reading(), state.experiment).seen
+            now = max([now, *seen.values()])
+            self._seen = seen.get(state.run_id, self._chain.head.written)
+        return is_lost(state.status, self._seen, now)
+
+    def _details(self, state: RunState) -> dict[str, Any]:
+        return details_of(state) | {"status": self.status}
+
+    def _begin(self) -> None:
+        """Say that the run is alive from now on, and see to its end where the process fails."""
+        self._heartbeat.begin()
+        OPEN.add(self)
+
+    def fail_at_exit(self, cause: BaseException) -> None:
+        """Fail because the process ends; what could not be flushed by now stays as it is."""
+        try:
+            self._end("Failed", ObjrunError, error_of(cause, None), 0.0)
+        except Exception as error:  # noqa: BLE001 - the top of a thread is an edge
+            logger().error("run %s: its end is not recorded: %r", self._chain.state.run_id, error)
 
     def _end(
         self,
@@ -153,7 +193,11 @@ class RunLife(RunMetrics, RunAnnotations, RunFiles):
 
     def _move(self, status: str, error: Mapping[str, Any] | None = None) -> None:
         state = self._commit(SetStatus(status, clock.now(), error, self._attempt))
-        if state.attempt > self._attempt:
+        is_late = state.attempt > self._attempt
+        if is_late or state.status in TERMINAL:
+            self._heartbeat.end()
+            OPEN.discard(self)
+        if is_late:
             message = f"run {state.run_id} was resumed by somebody else: {status} is ignored"
             warnings.warn(message, StatusWarning, stacklevel=4)
         elif state.status != status:
@@ -184,11 +228,12 @@ class RunLife(RunMetrics, RunAnnotations, RunFiles):
         """Return `get_details()` when the run has ended; a failed one raises, if `raise_on_error`.
 
         Looks after half a second, then ever more rarely, at least every 15 seconds. Raises
-        ActivityFailedException, and ExperimentExecutionException on Ctrl-C.
+        ActivityFailedException, and ExperimentExecutionException on Ctrl-C. Where the run is lost a
+        StatusWarning says so, and the wait goes on: it may come back, or `objrun reap` ends it.
         """
         ends = TERMINAL if wait_post_processing else (*TERMINAL, "CancelRequested", "Finalizing")
-        wait(self._chain, ends, show_output=show_output, raise_on_error=raise_on_error)
-        return details_of(self._chain.state)
+        wait(self, ends, show_output=show_output, raise_on_error=raise_on_error)
+        return self._details(self.state)
 
     def __enter__(self) -> Self:
         """Return the run itself; SIGTERM ends the block as an exception does."""
@@ -228,33 +273,6 @@ class RunLife(RunMetrics, RunAnnotations, RunFiles):
             self._end(status, despite, error, patience)
 
 
-def error_of(details: object, code: str | None) -> dict[str, str]:
-    """Return the error of a failed run: code and message; TypeError for other details.
-
-    >>> error_of(ValueError("bad"), None)
-    {'code': 'UserError', 'message': 'ValueError: bad'}
-    """
-    error = {"code": _readable(str(code or DEFAULT_ERROR))}
-    if details is None:
-        return error
-    if isinstance(details, BaseException):
-        text = f"{type(details).__name__}: {details}"
-    elif isinstance(details, str):
-        text = details
-    else:
-        message = f"error_details is text or an exception, not {type(details).__name__}"
-        raise TypeError(message)
-    return {**error, "message": _readable(text)}
-
-
-def _readable(text: str) -> str:
-    """Escape what UTF-8 cannot hold: a failed run must be recorded whatever its error says.
-
-    Secrets that were asked for are taken out: errors of clients often show them.
-    """
-    return redact(text).encode("utf-8", "backslashreplace").decode()
-
-
 def details_of(state: RunState) -> dict[str, Any]:
     """Return all about a run in the shape of Azure ML; what is not set is left out."""
     found: dict[str, Any] = {
@@ -272,26 +290,28 @@ def details_of(state: RunState) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def wait(
-    chain: Chain[RunState], ends: Sequence[str], *, show_output: bool, raise_on_error: bool
-) -> None:
+def wait(run: RunLife, ends: Sequence[str], *, show_output: bool, raise_on_error: bool) -> None:
     """Return when the run has one of the statuses `ends`."""
+    run_id = run.state.run_id
     if show_output:
-        print(f"RunId: {chain.state.run_id}")
+        print(f"RunId: {run_id}")
     pause = _FIRST_LOOK
+    told = False
     try:
-        while chain.state.status not in ends and chain.refresh().status not in ends:
+        while run.status not in ends and run.get_status() not in ends:
+            if run.status == LOST and not told:
+                message = f"run {run_id} gives no sign of life: waiting until it is back, or reaped"
+                warnings.warn(message, StatusWarning, stacklevel=3)
+            told = run.status == LOST
             clock.sleep(pause)
             pause = min(_SLOWEST_LOOK, pause * 1.5)
     except KeyboardInterrupt:
-        message = f"waiting for run {chain.state.run_id} was interrupted; the run goes on"
+        message = f"waiting for run {run_id} was interrupted; the run goes on"
         raise ExperimentExecutionException(message) from None
-    state = chain.state
+    state = run.state
     if show_output:
-        print(
-            f"\nExecution Summary\n=================\nRunId: {state.run_id}\nStatus: {state.status}"
-        )
+        print(f"\nExecution Summary\n=================\nRunId: {run_id}\nStatus: {state.status}")
     if state.status == "Failed" and raise_on_error:
         error = dict(state.error or {})
-        message = f"run {state.run_id} failed: {error.get('message') or error.get('code')}"
+        message = f"run {run_id} failed: {error.get('message') or error.get('code')}"
         raise ActivityFailedException(message)

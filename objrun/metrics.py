@@ -13,6 +13,7 @@ from objrun.errors import MetricDroppedWarning
 from objrun.format.names import check_key
 from objrun.format.values import dumps, to_point
 from objrun.protocol.columns import RECORD, Cell
+from objrun.protocol.heartbeat import Heartbeat
 from objrun.protocol.writer import Writer
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from objrun.format.checkpoints import Checkpoint
     from objrun.protocol.post import Refuge
-    from objrun.storage import Store
+    from objrun.storage import Put, Store
     from objrun.tables.chunks import Chunk
     from objrun.tables.cuts import Cuts
     from objrun.tables.points import Points
@@ -53,16 +54,19 @@ class RunMetrics:
         querying: Callable[[], Store],
         writing: Callable[[], Store],
         refuge: Refuge,
+        home: Callable[[], Put | None],
         address: Address,
     ) -> None:
         """Read metrics from the store that `querying` opens, log them to that of `writing`.
 
-        `refuge` tells where to go on logging when that fails.
+        `refuge` tells where to go on logging when that fails, `home` where the run can say now that
+        it is alive.
         """
         self._querying = querying
         self._writing = writing
         self._refuge = refuge
         self._address = address
+        self._heartbeat = Heartbeat(home, address.experiment, address.run)
         self._made: dict[str, Writer] = {}
         self._writer: Writer | None = None
         self._stepped: dict[str, array[int]] = {}
@@ -186,7 +190,9 @@ class RunMetrics:
         if not isinstance(value, float) and not writer.admits(*_size(value)):
             return
         writer.buffer.add(name, value, step, nanoseconds())
-        writer.started()
+        if writer.started():
+            # A forked child, or a rank: whoever logs to the run knows that it is alive.
+            self._heartbeat.begin()
 
     def _start_writer(self) -> Writer:
         if self._writer is None:

@@ -35,4 +35,4 @@ def resumed(workspace: Workspace, run_id: str, from_step: int | None) -> Run:
         from objrun.tables.cuts import rewind  # brings polars
 
         rewind(store, state.experiment, (state.root_run_id, run_id), step)
-    return Run.of_version(Experiment(workspace, state.experiment), chain.head)
+    return Run.begun(Experiment(workspace, state.experiment), chain.head)

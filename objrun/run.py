@@ -61,21 +61,36 @@ class Run(RunLife, RunSource):
 
     @classmethod
     def of_version(
+        cls, experiment: Experiment, version: Version[RunState], *, is_lost: bool = False
+    ) -> Run:
+        """Return the run that a version belongs to, made by the provider of its type if any.
+
+        `is_lost`: it was seen to give no signs of life.
+        """
+        run = _opened(cls, experiment, version)
+        run._lost = is_lost  # noqa: SLF001 - its own class
+        return run._provided()  # noqa: SLF001 - its own class
+
+    @classmethod
+    def begun(
         cls,
         experiment: Experiment,
         version: Version[RunState],
         spool: Spool | None = None,
         outputs: Outputs | None = None,
     ) -> Run:
-        """Return the run that a version belongs to, made by the provider of its type if any.
+        """Return a run that this process begins, or goes on with, and so is to end.
 
         Where `spool` is given the run begins there. What is new in `outputs` at its end are files.
         """
         run = _opened(cls, experiment, version, spool)
         run.outputs = outputs
-        run_type = run.type
-        factory = cls._factories.get(run_type) if run_type else None
-        return factory(experiment, run) if factory else run
+        run._begin()  # noqa: SLF001 - its own class
+        return run._provided()  # noqa: SLF001 - its own class
+
+    def _provided(self) -> Run:
+        factory = self._factories.get(self.type) if self.type else None
+        return factory(self._experiment, self) if factory else self
 
     def _open(
         self, experiment: Experiment, version: Version[RunState], spool: Spool | None = None
@@ -87,10 +102,12 @@ class Run(RunLife, RunSource):
         self._attempt = state.attempt
         address = Address(state.experiment, state.run_id, state.root_run_id)
         querying = experiment.workspace.querying
-        RunMetrics.__init__(self, querying, self._writable, self._find_refuge, address)
+        RunMetrics.__init__(self, querying, self._writable, self._find_refuge, self._home, address)
         scheme = run_scheme(state.experiment, state.run_id)
         self._spooled = spool is not None
         self._left = None
+        self._lost = False
+        self._seen = version.written
         if spool is None:
             self._chain = chain_on(experiment.workspace.store, scheme, version)
         else:

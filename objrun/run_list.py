@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from objrun.format.checking import format_time
 from objrun.protocol.chain import Chain, resolve
+from objrun.protocol.heartbeat import LOST
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import CREATE
 from objrun.query.listing import descendants, read_runs_at, where_true
@@ -63,7 +64,9 @@ class RunList(Sequence[Run]):
         run_id = self._rows["run_id"][place]
         run = self._made.get(run_id)
         if run is None:
-            run = Run.of_version(self._experiment, self._version(run_id, place))
+            version = self._version(run_id, place)
+            is_lost = self._rows["status"][place] == LOST
+            run = Run.of_version(self._experiment, version, is_lost=is_lost)
             run = self._made.setdefault(run_id, run)
         return run
 

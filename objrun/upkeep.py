@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from objrun.protocol.copy.work import Copied
     from objrun.protocol.purge import Freed
+    from objrun.reaping import Reaped
     from objrun.storage import Store
     from objrun.tables.compaction import Compacted
     from objrun.tables.stats import Stats
@@ -159,6 +160,28 @@ class Upkeep:
         from objrun.trash import collect
 
         return [*collect(cast("Workspace", self), older_than, dry_run=dry_run)]
+
+    def reap(
+        self,
+        experiments: Sequence[str] | str | None = None,
+        *,
+        older_than: timedelta = HOUR,
+        dry_run: bool = False,
+    ) -> Sequence[Reaped]:
+        """Mark lost runs as failed, in all experiments or in some, and say which.
+
+        Lost is a run whose status says that it goes on, and that gave no sign of life for so long,
+        by the store's clock: every process that has a run open gives one every five minutes. The
+        error code is NotResponding. `dry_run`: change nothing. Raises UserErrorException for less
+        than 15 minutes, and ExperimentNotFoundError.
+
+        >>> ws.reap()
+        []
+        """
+        from objrun.reaping import reap
+
+        workspace, names = cast("Workspace", self), self._named(experiments)
+        return [*reap(workspace, names, older_than, dry_run=dry_run)]
 
     def copy_to(
         self,

@@ -15,6 +15,7 @@ from objrun.cli.files import download, files, upload
 from objrun.cli.history import history
 from objrun.cli.metrics import metrics
 from objrun.cli.options import Csv, Json, StorageOptions, Url
+from objrun.cli.reap import reap
 from objrun.cli.runs import runs
 from objrun.cli.show import show
 from objrun.cli.trash import delete, gc, restore
@@ -70,6 +71,7 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
     vacuum: ("objrun vacuum --dry-run", "objrun vacuum digits --retention 1d"),
     stats: ("objrun stats", "objrun stats --json | jq .bytes"),
     verify: ("objrun verify", "objrun verify digits --deep --json", "objrun verify --repair"),
+    reap: ("objrun reap --dry-run", "objrun reap digits --older-than 1d --json"),
     gc: ("objrun gc --dry-run", "objrun gc --older-than 7d --json"),
     copy: (
         "objrun copy s3://team/runs ./runs --experiment digits",
@@ -158,7 +160,8 @@ def before_the_name(
     """Hand options that stand before the command's name to the command, whose own ones win."""
     common: dict[str, Any] = {"url": url, "option": option}
     tables = {**common, "as_json": as_json, "as_csv": as_csv}
-    given = dict.fromkeys(("runs", "metrics", "children", "history", "files", "gc"), tables)
+    listing = ("runs", "metrics", "children", "history", "files", "gc", "reap")
+    given = dict.fromkeys(listing, tables)
     given |= {"show": {**common, "as_json": as_json}, "demo": common}
     given |= dict.fromkeys(("delete", "restore", "download", "upload"), common)
     given |= {name: {"as_json": as_json} for name in ("copy", "sync")}

@@ -14,7 +14,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from objrun import clock
-from objrun.cli.find import find_run
+from objrun.cli.find import find_run, shown_state
 from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_format, open_workspace
 from objrun.cli.output import new_console, print_csv, print_lines
 from objrun.cli.run_table import RUN_FIELDS, run_document, seconds_of, title_of
@@ -105,7 +105,7 @@ def children(
     elif as_csv:
         print_csv(FIELDS, _csv_rows(shown, scores))
     else:
-        print_tree(new_console(), found.state, family, scores)
+        print_tree(new_console(), shown_state(found), family, scores)
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class Family:
     @classmethod
     def of(cls, top: Run, depth: int | None) -> Family:
         """Return the runs below `top`, siblings from the oldest on, shown down to `depth`."""
+        from objrun.query import runs
         from objrun.run_list import descendant_rows
-        from objrun.tables.run_rows import version_of
 
         rows = descendant_rows(top.experiment, top.state).sort("number")
         below: dict[str, list[int]] = {}
@@ -140,10 +140,10 @@ class Family:
                     waiting += [(child, level + 1) for child in more]
 
         shown = [*walk(top.id, depth)]
-        versions = map(version_of, rows[[place for place, _ in shown]].iter_rows(named=True))
+        states = map(runs.shown_state, rows[[place for place, _ in shown]].iter_rows(named=True))
         cut = [ids[place] for place, level in shown if level == depth]
         return cls(
-            {version.state.run_id: version.state for version in versions if version.state},
+            {state.run_id: state for state in states},
             {run_id: sum(1 for _ in walk(run_id, None)) for run_id in cut},
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from objrun.errors import (
@@ -17,6 +18,7 @@ from objrun.protocol.settle import insist
 
 if TYPE_CHECKING:
     from objrun.experiment import Experiment
+    from objrun.format.states import RunState
     from objrun.run import Run
     from objrun.workspace import Workspace
 
@@ -41,6 +43,16 @@ def find_run(workspace: Workspace, text: str) -> Run:
         return workspace.get_run(text)
     except RunNotFoundError as error:
         return workspace.get_run(_completed(workspace, text, error))
+
+
+def shown_state(run: Run) -> RunState:
+    """Return the state of a run as it is shown: with the status NotResponding if it is lost.
+
+    >>> shown_state(run).status
+    'Running'
+    """
+    status = run.get_status()
+    return replace(run.state, status=status)
 
 
 def find_experiment(workspace: Workspace, name: str) -> Experiment:

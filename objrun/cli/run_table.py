@@ -73,8 +73,7 @@ class Listing:
 def find_runs(store: Store, known: Callable[[str], Known], query: Query) -> Listing:
     """Return the runs that a query asks for. Metrics are read only where a column needs them."""
     from objrun.query.listing import read_runs_frame, summaries_of, where_true
-    from objrun.query.runs import rows_at, runs_frame
-    from objrun.tables.run_rows import version_of
+    from objrun.query.runs import rows_at, runs_frame, shown_state
 
     rows = read_runs_frame(store, {name: known(name) for name in query.experiments})
     rows = rows.filter(query.passes)
@@ -85,8 +84,7 @@ def find_runs(store: Store, known: Callable[[str], Known], query: Query) -> List
     if where is not None and not len(found):
         _tell_unknown(store, rows, roots)
     kept = rows_at(rows, found.head(query.limit) if query.limit else found)
-    versions = (version_of(row) for row in kept.iter_rows(named=True))
-    states = [version.state for version in versions if version.state]
+    states = [shown_state(row) for row in kept.iter_rows(named=True)]
     asked = query.columns
     needs_metrics = asked is None or any(map(_is_metric, asked))
     summaries = summaries_of(store, kept if needs_metrics else kept.clear())

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from objrun import clock
-from objrun.cli.find import find_run
+from objrun.cli.find import find_run, shown_state
 from objrun.cli.layout import GAP, Column, print_table
 from objrun.cli.options import Json, RunName, StorageOptions, Url, open_workspace
 from objrun.cli.output import new_console, print_document
@@ -47,8 +47,9 @@ def show(
         print_document(_document(found))
         return
     console = new_console()
-    _print_identity(console, found.state)
-    for title, items in _notes(found.state):
+    state = shown_state(found)
+    _print_identity(console, state)
+    for title, items in _notes(state):
         _print_items(console, title, items)
     # After all else: a damaged segment is an error, and the rest has been shown by then.
     _print_metrics(console, found.metrics().collect())
@@ -69,7 +70,7 @@ def _document(run: Run) -> dict[str, Any]:
         }
         for name, kind in kinds.items()
     }
-    return {**run_document(run.state), "metrics": metrics}
+    return {**run_document(shown_state(run)), "metrics": metrics}
 
 
 def _print_identity(console: Console, state: RunState) -> None:

@@ -14,7 +14,7 @@ from objrun.query.quoting import TOKEN, quote_names
 if TYPE_CHECKING:
     import polars as pl
 
-_TIMES: Final = r"created|started|ended"
+_TIMES: Final = r"created|started|ended|last_seen"
 
 _TIMED: Final = re.compile(
     rf"""

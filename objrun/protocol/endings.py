@@ -70,6 +70,13 @@ class Flushable(Forkable, Protocol):
         """End its thread."""
 
 
+class Act(Protocol):
+    """What is to be done before the process ends."""
+
+    def __call__(self, patience: float, *, is_last: bool) -> None:
+        """Do it within `patience` seconds; `is_last`: it is not called again."""
+
+
 STEADY = threading.Lock()
 """Held around work in native code that a fork must not cut in two, because a child would inherit
 its locks and half-made state; a fork waits until it is free. Never held while a store is asked."""
@@ -117,6 +124,10 @@ _forkables: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _flushables: weakref.WeakSet[Flushable] = weakref.WeakSet()
 _given_up: weakref.WeakSet[Flushable] = weakref.WeakSet()
 _installed: set[str] = set()
+_caught: set[int] = set()
+"""Signals that have been told to end the process."""
+
+_acts: list[Act] = []
 _ending: set[str] = set()
 """What the end of the process has come to: "ended" (the main thread has), "flushing", "held" (a
 SIGTERM must wait) and "terminated" (it came meanwhile)."""
@@ -136,6 +147,31 @@ def watch(thing: Flushable) -> None:
     renew_after_fork(thing)
     with _registry:
         _flushables.add(thing)
+    prepare()
+
+
+def before_end(act: Act) -> None:
+    """Have something done when the process ends, if `prepare` was called.
+
+    It is called when what waits was flushed: once when all threads have ended, or SIGTERM came, and
+    again as the last thing of all.
+    """
+    _acts.append(act)
+
+
+def cause() -> BaseException | None:
+    """Return why the process ends, where that is known: SIGTERM, or what nobody has caught.
+
+    What ends in an interactive session ended no process.
+    """
+    if _caught:
+        return SystemExit(128 + max(_caught))
+    return None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+
+
+def prepare() -> None:
+    """Have the end of the process wait for what is watched, and SIGTERM be an orderly end."""
+    with _registry:
         if "exit" not in _installed:
             _installed.add("exit")
             # Private, and the only hook before Python waits for other threads. It refuses when the
@@ -169,32 +205,42 @@ def sigterm_held() -> Iterator[None]:
             signal.raise_signal(signal.SIGTERM)
 
 
-def finish() -> None:
+def finish(*, is_last: bool = False) -> None:
     """Flush everything that waits, within EXIT_PATIENCE seconds in all; say what could not be.
 
     What failed once is not tried again: the process must come to its end. A SIGTERM meanwhile
     counts when the flush is done.
     """
     _ending.update(("ended", "flushing"))
-    _flush_all()
+    _flush_all(is_last=is_last)
     _ending.discard("flushing")
     if "terminated" in _ending:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTERM)
 
 
-def _flush_all() -> None:
+def _flush_all(*, is_last: bool) -> None:
     deadline = clock.monotonic() + EXIT_PATIENCE
     reserve = RESERVE * EXIT_PATIENCE
     # What writers rescue may make a spool wait in turn.
-    for _ in range(2):
+    for is_first in (True, False):
         things = [thing for thing in _alive(_flushables) if thing not in _given_up]
         waiting = [thing for thing in things if thing.waiting()]
         for thing in waiting:
             thing.hurry()
         for thing in waiting:
             _flush_or_rescue(thing, deadline - reserve - clock.monotonic())
+        if is_first and (is_last or "terminated" in _ending or not _others_work()):
+            for act in _acts:
+                act(deadline - clock.monotonic(), is_last=is_last)
         reserve = 0.0
+
+
+def _others_work() -> bool:
+    """Return whether threads go on that Python waits for; those of executors may be idle."""
+    pools = getattr(sys.modules.get("concurrent.futures.thread"), "_threads_queues", ())
+    others = (thread for thread in threading.enumerate() if not thread.daemon)
+    return any(each is not threading.main_thread() and each not in pools for each in others)
 
 
 def _flush_or_rescue(thing: Flushable, patience: float) -> None:
@@ -219,7 +265,7 @@ def _alive(things: weakref.WeakSet[T]) -> list[T]:
 
 
 def _finish_last() -> None:
-    finish()
+    finish(is_last=True)
     for thing in _alive(_flushables):
         thing.stop()
 
@@ -233,6 +279,7 @@ atexit.register(_finish_last)
 
 def _forked() -> None:
     _ending.clear()
+    _caught.clear()
     for thing in _alive(_forkables):
         thing.forked()
 
@@ -242,6 +289,7 @@ def _terminated(signum: int, _frame: FrameType | None) -> None:
         # Amid the hooks of a fork an exception would be dropped: after them.
         threading.Timer(0.01, os.kill, (os.getpid(), signum)).start()
         return
+    _caught.add(signum)
     if not _ending:
         sys.exit(128 + signum)
     # An exception would only cut off what is being flushed.

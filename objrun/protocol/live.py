@@ -17,6 +17,7 @@ from objrun.errors import (
 )
 from objrun.format import keys
 from objrun.format.documents import decode_run, encode_run
+from objrun.format.heartbeat_keys import parse_heartbeat
 from objrun.protocol.chain import Scheme, last_version, load
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import replay
@@ -24,6 +25,7 @@ from objrun.storage import together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from objrun.format.keys import SegmentKey
     from objrun.format.states import RunState, Version
@@ -67,6 +69,17 @@ class Marked(NamedTuple):
     marked: int
 
 
+class Feed(NamedTuple):
+    """What the feed of an experiment tells of each run that is in it.
+
+    `markers`: the greatest version. `seen`: its last sign of life by the store's clock: when its
+    heartbeat, or any of its markers, was put last.
+    """
+
+    markers: dict[str, int]
+    seen: dict[str, datetime]
+
+
 class Changed(NamedTuple):
     """Runs that are newer than what was known of them, told apart, in the order of the question.
 
@@ -94,12 +107,20 @@ def run_scheme(experiment: str, run: str) -> Scheme[RunState]:
 
 def last_markers(store: Store, experiment: str) -> dict[str, int]:
     """Return the greatest version that a marker tells of, by run: one LIST."""
-    last: dict[str, int] = {}
+    return list_feed(store, experiment).markers
+
+
+def list_feed(store: Store, experiment: str) -> Feed:
+    """Return what the markers and heartbeats of an experiment tell: one LIST."""
+    feed = Feed({}, {})
     for info in insist(lambda: store.list(keys.feed(experiment))):
         marker = keys.parse_marker(info.key)
         if marker is not None:
-            last[marker.run] = max(marker.version, last.get(marker.run, 0))
-    return last
+            feed.markers[marker.run] = max(marker.version, feed.markers.get(marker.run, 0))
+        run = marker.run if marker else parse_heartbeat(info.key)
+        if run is not None:
+            feed.seen[run] = max(info.modified, feed.seen.get(run, info.modified))
+    return feed
 
 
 def read_changed(store: Store, asked: Sequence[Marked]) -> Changed:

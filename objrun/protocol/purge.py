@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from objrun.errors import NotFoundError
 from objrun.format import keys
 from objrun.format.documents import encode_run
+from objrun.format.heartbeat_keys import parse_heartbeat
 from objrun.protocol.chain import create, load
 from objrun.protocol.live import run_scheme
 from objrun.protocol.settle import insist
@@ -72,12 +73,13 @@ class Doomed:
 
 
 def list_markers(store: Store, experiment: str) -> dict[str, list[ObjectInfo]]:
-    """Return the markers of an experiment by run: one LIST."""
+    """Return the markers and heartbeats of an experiment by run: one LIST."""
     found: dict[str, list[ObjectInfo]] = {}
     for info in insist(lambda: store.list(keys.feed(experiment))):
         marker = keys.parse_marker(info.key)
-        if marker is not None:
-            found.setdefault(marker.run, []).append(info)
+        run = marker.run if marker else parse_heartbeat(info.key)
+        if run is not None:
+            found.setdefault(run, []).append(info)
     return found
 
 
@@ -91,7 +93,8 @@ def plan_runs(
     """Return those of `runs` that can be purged.
 
     They are marked deleted and nothing of them was written since `limit`, by the store's clock, so
-    that every handle that knows one of their versions knows an old one; or their purge has begun.
+    that every handle that knows one of their versions knows an old one, and no process has had
+    them open since, for it would have put their heartbeat; or their purge has begun.
     Two LISTs and a GET a run.
     """
 
@@ -123,7 +126,8 @@ def _plan_run(
     state = version.state
     if (state.experiment if state else version.experiment) != experiment:
         return None
-    if state and (state.lifecycle != "deleted" or any(i.modified > limit for i in objects)):
+    written = any(info.modified > limit for info in (*objects, *markers))
+    if state and (state.lifecycle != "deleted" or written):
         return None
     kept = scheme.key(head) if version.purged else ""
     going = tuple(info for info in objects if info.key != kept)

@@ -98,21 +98,23 @@ class Writer:
         self._rescues = 0
         self._post.asking = False
 
-    def started(self) -> None:
+    def started(self) -> bool:
         """Make sure that the flushing thread runs, where the process can still have one.
 
-        It cannot at the limit of threads, nor in Python 3.12 once the main thread has ended; then
-        whoever calls `flush` does the work.
+        Returns whether it had to be started. It cannot at the limit of threads, nor in Python 3.12
+        once the main thread has ended; then whoever calls `flush` does the work.
         """
         if self._stop is not None:
-            return
+            return False
         endings.unwind_on_sigterm()
         with self._turn:
-            if self._stop is None:
-                stop = threading.Event()
-                with suppress(RuntimeError):
-                    FLUSHERS.employ(partial(self._run, stop))
-                    self._stop = stop
+            if self._latest_stop() is not None:
+                return False
+            stop = threading.Event()
+            with suppress(RuntimeError):
+                FLUSHERS.employ(partial(self._run, stop))
+                self._stop = stop
+        return True
 
     def admits(self, rows: int, size: int) -> bool:
         """Return whether `rows` points of `size` bytes may be buffered; if not, they are lost.

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
 
+from objrun import clock
 from objrun.errors import CorruptObjectWarning, FormatError, UserErrorException
+from objrun.protocol import heartbeat
 from objrun.protocol.live import list_logged, read_changed
 from objrun.query.metrics import leave_out
 from objrun.query.runs import (
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from objrun.format.checkpoints import Checkpoint
     from objrun.format.states import RunState, Version
+    from objrun.protocol.live import Feed
     from objrun.storage import Store
     from objrun.tables.runs import ListedRuns
 
@@ -62,7 +65,8 @@ def read_runs_frame(
 ) -> pl.DataFrame:
     """Return the last version of every run of some experiments that is not deleted.
 
-    One row a run, with the columns of `objrun.tables.run_rows.STORED`, in no particular order.
+    One row a run, with the columns of `objrun.tables.run_rows.STORED`, in no particular order, and
+    behind them `last_seen` and `stored_status`: `status` is NotResponding where that is lost.
     `root`: only this run and those below it are wanted; others may be among them. `known` holds
     the experiments and is brought up to date. Damaged runs, and of several experiments those whose
     tables are damaged or too new, are left out with a CorruptObjectWarning each.
@@ -96,7 +100,28 @@ def read_runs_at(store: Store, known: Mapping[str, Known], root: str | None = No
     damaged = {name: [one.run for one in read.damaged if one.experiment == name] for name in listed}
     frames = [_last(known[name], runs, damaged[name]) for name, runs in listed.items()]
     rows = pl.concat([STORED.to_frame(), *frames]).filter(pl.col("lifecycle") != "deleted")
+    rows = with_signs_of_life(rows, [runs.feed for runs in listed.values()])
     return RunsAt(rows, {name: runs.checkpoint for name, runs in listed.items()})
+
+
+def with_signs_of_life(rows: pl.DataFrame, feeds: Sequence[Feed]) -> pl.DataFrame:
+    """Add the last sign of life of each run that is to give some, and show who gives none.
+
+    "Now" is by this machine's clock, or by the store's where that is seen to be ahead.
+    """
+    seen = {run: at for feed in feeds for run, at in feed.seen.items()}
+    schema = {"run_id": pl.String(), "seen": rows.schema["written"]}
+    signs = pl.DataFrame({"run_id": [*seen], "seen": [*seen.values()]}, schema)
+    expected = pl.col("status").is_in(heartbeat.EXPECTED)
+    # A run of which nothing is listed was folded long ago; when, only its writer's clock says.
+    last = pl.when(expected).then(pl.coalesce("seen", "written"))
+    lost = (max([clock.now(), *seen.values()]) - last).abs() > heartbeat.GRACE
+    signed = rows.join(signs, on="run_id", how="left", maintain_order="left")
+    return signed.with_columns(
+        last_seen=last,
+        stored_status="status",
+        status=pl.when(lost).then(pl.lit(heartbeat.LOST)).otherwise("status"),
+    ).drop("seen")
 
 
 def _seen(known: Known) -> dict[str, int]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from objrun.errors import UserErrorException
 from objrun.query.metrics import SUMMARY
 from objrun.query.named import PARTS, metric_columns, named_columns
+from objrun.tables.run_rows import version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from objrun.format.states import RunState
 
 _TIME: Final = pl.Datetime("us", "UTC")
 _PAIRS: Final = pl.List(pl.Struct({"key": pl.String(), "value": pl.String()}))
@@ -32,6 +36,7 @@ SCHEMA: Final = pl.Schema(
         "created": _TIME,
         "started": _TIME,
         "ended": _TIME,
+        "last_seen": _TIME,
         "error_code": pl.String(),
         "error_message": pl.String(),
         "lifecycle": pl.String(),
@@ -42,13 +47,23 @@ SCHEMA: Final = pl.Schema(
     }
 )
 """Columns of a frame of runs; times in UTC; tags, params and properties as lists of (key, value),
-values as text. Columns by name: `tags.<key>`, `properties.<key>` (text), `params.<key>` (typed)
-and `metrics.<name>.<last|min|max|...>` (numbers)."""
+values as text. `status` is NotResponding where a run should give signs of life and gives none;
+`last_seen` is the last one, null for runs that need not. Columns by name: `tags.<key>`,
+`properties.<key>` (text), `params.<key>` (typed) and `metrics.<name>.<last|min|max|...>`
+(numbers)."""
 
 _METRIC: Final = re.compile(rf"metrics\.(.+)\.({'|'.join(SUMMARY)})", re.DOTALL)
 
 NO_SUMMARIES: Final = pl.DataFrame(schema={"run_id": pl.String, "name": pl.String})
 """What `runs_frame` is given where no metric is asked for."""
+
+
+def shown_state(row: Mapping[str, Any]) -> RunState:
+    """Return the state that is shown of a run: that of its row, NotResponding if it is lost."""
+    state = version_of(row).state
+    if state is None:
+        raise AssertionError
+    return replace(state, status=row["status"])
 
 
 def newest_first(stored: pl.DataFrame) -> pl.Series:

@@ -144,7 +144,8 @@ def check_rows(frame: pl.DataFrame) -> None:
 def version_of(row: Mapping[str, Any]) -> Version[RunState]:
     """Return the version that a row of a stored frame was made of: `frame.row(i, named=True)`.
 
-    Its state is exact. What was done (`ops`) is not in a row, nor who wrote it: `write_id` is "".
+    Where the row has a column `stored_status`, that is its status. Its state is exact. What was
+    done (`ops`) is not in a row, nor who wrote it: `write_id` is "".
     Raises CorruptObjectError where a value does not fit its type.
     """
     try:
@@ -170,6 +171,8 @@ def _version_of(row: Mapping[str, Any]) -> Version[RunState]:
         "type": row["type"],
         **rest,
     }
+    if "stored_status" in row:
+        fields["status"] = row["stored_status"]
     state = RunState(**{name: row[name] for name in _PLAIN} | fields)
     written = _utc(row["written"])
     return Version(version=row["version"], write_id="", written=written, ops=(), state=state)

@@ -8,7 +8,7 @@ import polars as pl
 
 from objrun.errors import NotFoundError, UnavailableError
 from objrun.protocol.checkpointing import latest_checkpoint
-from objrun.protocol.live import RESTARTS, Marked, last_markers
+from objrun.protocol.live import RESTARTS, Feed, Marked, list_feed
 from objrun.storage import together
 from objrun.tables.reading import TableReader, of_root, read_frame
 from objrun.tables.run_rows import STORED, last_rows
@@ -22,14 +22,19 @@ FEW: Final = 64
 
 
 class ListedRuns(NamedTuple):
-    """The rows of runs in tables, one a run, and the greatest marked version by run.
+    """The rows of runs in tables, one a run, and what was listed of those that are live.
 
     `checkpoint` is that of the tables.
     """
 
     rows: pl.DataFrame
-    markers: dict[str, int]
+    feed: Feed
     checkpoint: Checkpoint | None
+
+    @property
+    def markers(self) -> dict[str, int]:
+        """The greatest marked version by run."""
+        return self.feed.markers
 
     def changed(self, experiment: str, seen: dict[str, int]) -> list[Marked]:
         """Return the runs that may be newer than in the tables and than the versions `seen`."""
@@ -54,19 +59,19 @@ def list_runs(
     only `root` is asked for.
     """
     for _ in range(RESTARTS):
-        markers = last_markers(store, experiment)
+        feed = list_feed(store, experiment)
         checkpoint = latest_checkpoint(store, experiment)
         if checkpoint is None:
-            return ListedRuns(STORED.to_frame(), markers, None)
+            return ListedRuns(STORED.to_frame(), feed, None)
         try:
-            if root is not None and len(markers) <= FEW:
+            if root is not None and len(feed.markers) <= FEW:
                 rows = _of_root(store, checkpoint, tables, root)
             else:
                 rows = _all(store, checkpoint, tables)
         except NotFoundError:
             # Superseded and removed since its checkpoint was read.
             continue
-        return ListedRuns(rows, markers, checkpoint)
+        return ListedRuns(rows, feed, checkpoint)
     message = f"the tables of {experiment!r} change faster than they can be read: try again"
     raise UnavailableError(message)
 

@@ -17,6 +17,8 @@ from objrun import clock
 from objrun.errors import CorruptObjectError, FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.checkpoints import decode_checkpoint
+from objrun.format.heartbeat_keys import parse_heartbeat
+from objrun.format.states import TERMINAL
 from objrun.protocol.chain import load, load_last
 from objrun.protocol.live import Marked, read_changed, run_scheme
 from objrun.protocol.settle import insist, put_once
@@ -24,6 +26,7 @@ from objrun.protocol.tombstones import FREE, is_free, tombstone
 from objrun.tables.cuts import least
 from objrun.tables.intact import newly_covering, wrong_bytes, wrong_sizes
 from objrun.tables.reading import Rows, TableReader, read_frame
+from objrun.tables.run_rows import last_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -185,15 +188,20 @@ def _cuts_in(
 
 
 def _folded(
-    store: Store, checkpoint: Checkpoint, listed: Iterable[ObjectInfo], now: datetime
+    store: Store, checkpoint: Checkpoint, listed: Sequence[ObjectInfo], now: datetime
 ) -> tuple[list[ObjectInfo], list[Marked]]:
-    """Return the markers of versions that are in tables or purged, and those of dead writers."""
+    """Return the markers of versions that are in tables or purged, and those of dead writers.
+
+    With the former go heartbeats that nobody needs any more.
+    """
     named = {info: marker for info in listed if (marker := keys.parse_marker(info.key))}
-    runs = frozenset(marker.run for marker in named.values())
-    versions: dict[str, int] = {}
-    for frame in _frames(store, checkpoint, "runs", runs):
-        for run, version in frame.select("run_id", "version").iter_rows():
-            versions[run] = max(version, versions.get(run, 0))
+    beats = {info: run for info in listed if (run := parse_heartbeat(info.key))}
+    marked = frozenset(marker.run for marker in named.values())
+    known = marked.union(beats.values())
+    rows = last_rows([*_frames(store, checkpoint, "runs", known)])
+    versions = dict(rows.select("run_id", "version").iter_rows())
+    # A run that goes on has a row or a marker; one that has neither was purged.
+    going_on = marked.union(rows.filter(~pl.col("status").is_in(TERMINAL))["run_id"])
     old = (marker for info, marker in named.items() if now - info.modified >= DEAD)
     asked = _waiting(checkpoint.experiment, old, versions)
     burnt: list[Marked] = []
@@ -219,7 +227,9 @@ def _folded(
         if one.marked == number + 1 and (is_nobodys or (found is not None and not found.purged)):
             burnt.append(one._replace(known=number))
     folded = [info for info, m in named.items() if m.version <= versions.get(m.run, 0)]
-    return folded, burnt
+    newest = {run: info for info, run in sorted(beats.items(), key=lambda beat: beat[0].modified)}
+    needless = [i for i, run in beats.items() if run not in going_on or i != newest[run]]
+    return [*folded, *(info for info in needless if now - info.modified >= DEAD)], burnt
 
 
 def _waiting(

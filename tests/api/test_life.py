@@ -123,18 +123,27 @@ class TestWith:
         assert stored(run).get_metrics() == {"x": 1}
 
     @pytest.mark.parametrize(
-        "error",
-        [ValueError("bad"), KeyboardInterrupt(), SystemExit(1), SystemExit("text")],
+        ("error", "code", "message"),
+        [
+            (ValueError("bad"), "UserError", "ValueError: bad"),
+            (KeyboardInterrupt(), "Interrupted", "Ctrl-C ended the program"),
+            (SystemExit(1), "Exited", "exit code 1"),
+            (SystemExit("text"), "Exited", "text"),
+            (SystemExit(143), "Terminated", "SIGTERM ended the process"),
+        ],
         ids=repr,
     )
-    def test_fails_and_lets_the_error_go_on(self, run: Run, error: BaseException) -> None:
+    def test_fails_and_lets_the_error_go_on(
+        self, run: Run, error: BaseException, code: str, message: str
+    ) -> None:
         with pytest.raises(type(error)) as caught, run:  # noqa: PT012
             run.log("x", 1)
             raise error
         assert caught.value is error
         assert stored(run).status == "Failed"
-        message = stored(run).get_details()["error"]["error"]["message"]
-        assert message.startswith(type(error).__name__)
+        told = stored(run).get_details()["error"]["error"]
+        assert (told["code"], told["message"]) == (code, message)
+        assert told["traceback"].endswith(" in test_fails_and_lets_the_error_go_on")
         assert stored(run).get_metrics() == {"x": 1}
 
     @pytest.mark.parametrize("code", [0, None])

@@ -14,23 +14,40 @@ POINTS = 100
 
 
 class End(NamedTuple):
-    """How a program ends after it has logged POINTS points: its source and its exit code."""
+    """How a program ends after it has logged POINTS points: its source and its exit code.
+
+    `left` is what is recorded of a run that nobody ended, `block` of one that a block ends: status
+    and code of the error.
+    """
 
     source: str
     code: int
+    left: tuple[str, str | None] = ("Running", None)
+    block: tuple[str, str | None] = ("Running", None)
 
+
+OPEN, DONE = ("Running", None), ("Completed", None)
+BAD, CUT, STOPPED = ("Failed", "UserError"), ("Failed", "Terminated"), ("Failed", "Interrupted")
+IN_A_THREAD = "threading.Thread(target=lambda: time.sleep(0.3)).start()"
 
 BY_ITSELF = {
-    "the end of the script": End("", 0),
-    "an exception": End("raise ValueError('bad')", 1),
-    "sys.exit()": End("sys.exit()", 0),
-    "sys.exit(3)": End("sys.exit(3)", 3),
-    "KeyboardInterrupt": End("signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
-    "SIGTERM to itself": End("signal.raise_signal(signal.SIGTERM)", 143),
-    "the end of main, called in a thread": End(
-        "threading.Thread(target=lambda: time.sleep(0.3)).start()", 0
+    "the end of the script": End("pass", 0, OPEN, DONE),
+    "an exception": End("raise ValueError('bad')", 1, BAD, BAD),
+    "sys.exit()": End("sys.exit()", 0, OPEN, DONE),
+    "sys.exit(3)": End("sys.exit(3)", 3, OPEN, ("Failed", "Exited")),
+    "KeyboardInterrupt": End(
+        "signal.raise_signal(signal.SIGINT)", -signal.SIGINT, STOPPED, STOPPED
     ),
+    "SIGTERM to itself": End("signal.raise_signal(signal.SIGTERM)", 143, CUT, CUT),
+    "os._exit": End("run.flush(); os._exit(5)", 5, OPEN, OPEN),
+    "the end of main, called in a thread": End(IN_A_THREAD, 0, OPEN, DONE),
+    "an exception, and a thread goes on": End(f"{IN_A_THREAD}; raise OSError", 1, BAD, BAD),
 }
+
+
+def code(place: Place) -> str | None:
+    """The code of the error of the run."""
+    return (place.run().state.error or {}).get("code")
 
 
 @pytest.mark.parametrize("name", BY_ITSELF)
@@ -46,6 +63,64 @@ def test_nothing_is_lost_when_a_process_ends_by(mostly_local: Place, name: str) 
     assert ended.code == end.code, ended.err
     assert "lost" not in ended.err
     assert mostly_local.values() == list(range(POINTS))
+    assert (mostly_local.run().status, code(mostly_local)) == end.left
+    # A run that is left open by an orderly end is named, since nobody says how it ended.
+    is_named = end.left == OPEN and "_exit" not in end.source
+    assert ("the-run was not ended" in ended.err) == is_named
+
+
+@pytest.mark.parametrize("name", BY_ITSELF)
+def test_a_block_records_how_a_process_ends_by(mostly_local: Place, name: str) -> None:
+    end = BY_ITSELF[name]
+    source = f"""
+        with start() as run:
+            run.log("x", 1.0)
+            {end.source}
+    """
+    ended = perform(mostly_local, source)
+    assert ended.code == end.code, ended.err
+    assert (mostly_local.run().status, code(mostly_local)) == end.block
+    assert "not ended" not in ended.err
+
+
+def test_an_exception_fails_a_run_that_has_logged_nothing(any_place: Place) -> None:
+    """Nothing was ever flushed, so the end is the first that the client has to do."""
+    ended = perform(any_place, "run = start(); run.tag('a'); time.sleep(0.1); raise OSError('no')")
+    assert ended.code == 1
+    error = any_place.run().state.error or {}
+    assert (error["code"], error["message"]) == ("UserError", "OSError: no")
+    assert error["traceback"].endswith(" in <module>")
+
+
+def test_children_and_other_handles_do_not_end_a_run(mostly_local: Place) -> None:
+    """A forked child, and a process that has only found the run, fail for themselves."""
+    source = """
+        run = start()
+        pid = os.fork()
+        if not pid:
+            run.log("x", 1.0)
+            raise ValueError("of the child")
+        os.waitpid(pid, 0)
+        run.log("x", 2.0)
+    """
+    assert perform(mostly_local, source).code == 0
+    assert perform(mostly_local, "begin().log('x', 3.0); raise ValueError").code == 1
+    assert mostly_local.run().status == "Running"
+    assert sorted(mostly_local.values()) == [1.0, 2.0, 3.0]
+
+
+def test_all_open_runs_fail_and_hooks_of_the_program_are_called(mostly_local: Place) -> None:
+    source = """
+        sys.excepthook = lambda kind, error, trace: say("mine", kind.__name__)
+        atexit.register(say, "exit")
+        runs = [start(f"run-{n}") for n in range(3)]
+        runs[0].complete()
+        raise ValueError("bad")
+    """
+    ended = perform(mostly_local, source)
+    assert (ended.code, ended.out) == (1, ["mine ValueError", "exit"])
+    statuses = [mostly_local.run(f"run-{n}").status for n in range(3)]
+    assert statuses == ["Completed", "Failed", "Failed"]
 
 
 MATRIX = {
@@ -209,7 +284,7 @@ def test_sigterm_fails_a_run_in_a_with_block(place: Place) -> None:
     program.heard("logged")
     program.send(signal.SIGTERM)
     assert program.ended().code == 143
-    assert place.run().status == "Failed"
+    assert (place.run().status, code(place)) == ("Failed", "Terminated")
     assert place.values() == [1.0]
 
 
@@ -229,7 +304,7 @@ def test_a_second_sigterm_does_not_cut_off_the_end(mostly_local: Place) -> None:
     ended = perform(mostly_local, source)
     assert ended.code == 143, ended.err
     assert mostly_local.run().status == "Failed"
-    assert mostly_local.run().get_details()["error"]["error"]["message"] == "SystemExit: 143"
+    assert code(mostly_local) == "Terminated"
     assert mostly_local.values() == [1.0]
 
 

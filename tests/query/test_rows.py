@@ -45,7 +45,7 @@ all_states = st.lists(states, max_size=6)
 def rows_of(found: list[RunState]) -> pl.DataFrame:
     return stored_frame(
         replace(FIRST, state=replace(state, run_id=str(place))) for place, state in enumerate(found)
-    )
+    ).with_columns(last_seen="written")
 
 
 def plainly_typed(name: str, cells: list[Any]) -> pl.Series:

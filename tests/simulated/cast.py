@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from objrun import Workspace, clock
 from objrun.errors import CommitUnknownError, FlushTimeoutError, RunNotFoundError
 from objrun.format import keys
+from objrun.format.heartbeat_keys import heartbeat as heartbeat_key
 from objrun.format.states import RunState
 from objrun.protocol.blind import begin, chain_on
 from objrun.protocol.chain import Chain, create, first_version, load_last
@@ -25,6 +26,7 @@ from objrun.protocol.checkpointing import (
     latest_checkpoint,
     next_checkpoint,
 )
+from objrun.protocol.heartbeat import Heartbeat
 from objrun.protocol.live import read_changed, run_scheme
 from objrun.protocol.numbers import Numbers, claims_on
 from objrun.protocol.settle import insist
@@ -85,6 +87,7 @@ class Cast:
         self.numbers: list[int] = []
         self.taken: list[str] = []
         self.rewound: dict[str, int] = {}
+        self.beating: set[str] = set()
         if before is not None:
             self.promises.follow(before.promises)
             self.logged.update(before.logged)
@@ -358,6 +361,12 @@ class Cast:
             if keys.parse_segment(key) or keys.parse_marker(key) or keys.parse_cut(key):
                 insist(partial(self.store.put, key, data))
 
+    def beat(self, *runs: str) -> None:
+        """Say that somebody has runs open."""
+        for run in runs:
+            self.beating.add(run)
+            Heartbeat(lambda: self.store, NAME, run).put(self.store)
+
     # -- purge
 
     def delete_run(self, run: str) -> None:
@@ -374,10 +383,29 @@ class Cast:
 
     def collect(self) -> None:
         """Purge what was deleted a month ago."""
-        workspace = Workspace("memory://simulated-purge")
+        self._opened().gc(timedelta(days=30))
+
+    def reap(self) -> None:
+        """Fail what gave no sign of life for an hour."""
+        self._opened().reap()
+
+    def _opened(self) -> Workspace:
+        """The store of the world as a workspace; the requests of opening are not played."""
+        workspace = Workspace("memory://simulated-upkeep")
         workspace.writing()
-        workspace._store = self.store  # noqa: SLF001 - the requests of opening are not played
-        workspace.gc(timedelta(days=30))
+        workspace._store = self.store  # noqa: SLF001
+        return workspace
+
+    def check_reaped(self, run: str) -> None:
+        """Whoever was failed by others had changed nothing for an hour."""
+        self.check_chains()
+        objects = self.world.bucket.objects
+        for number in range(2, len(self.stored(run)) + 1):
+            (before, then), (after, now) = (
+                objects[keys.run_state(run, each)] for each in (number - 1, number)
+            )
+            is_reaped = b'"status":"Running"' in before and b'"status":"Failed"' in after
+            assert not is_reaped or now - then > HOUR, f"{run} was reaped, and changed just before"
 
     def finish_purge(self, run: str) -> None:
         """After a purge, compaction and vacuum nothing is left of what was purged."""
@@ -441,6 +469,8 @@ class Cast:
         own = keys.experiment_folder(NAME)
         expected = {f"{keys.tables(NAME)}{file.name}" for file in checkpoint.files}
         expected.add(keys.checkpoint(NAME, checkpoint.number))
+        # What goes on when this world ends goes on giving signs of life.
+        expected |= {heartbeat_key(NAME, run) for run in self.beating - self.promises.purged}
         kept = {key for key in self.world.bucket.objects if key.startswith(own)}
         kept = {key for key in kept if "/state/" not in key and "/numbers/" not in key}
         assert kept == expected, f"left over: {sorted(kept - expected)}"

@@ -11,11 +11,11 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from objrun import trash
+from objrun import reaping, trash
 from objrun.errors import AlreadyExistsError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.protocol import blind, chain, checkpointing, cover, live, numbers, purge, settle, writer
-from objrun.protocol.updates import SetTags
+from objrun.protocol.updates import SetStatus, SetTags
 from objrun.storage.wrappers import Around
 from objrun.tables import compaction, cuts, cutting, folding, points, runs, vacuum
 from objrun.testing.sim.actors import current
@@ -233,7 +233,7 @@ def claim_overwrites(patch: pytest.MonkeyPatch) -> None:
 
 @breaks("markers are listed before checkpoints", "reader-of-old-tables")
 def checkpoint_before_markers(patch: pytest.MonkeyPatch) -> None:
-    _swap(patch, runs, "last_markers")
+    _swap(patch, runs, "list_feed")
 
 
 @breaks("segments are listed before checkpoints", "reader-of-old-tables")
@@ -412,6 +412,21 @@ def half_covered_segment_goes(patch: pytest.MonkeyPatch) -> None:
 @breaks("a marker goes when its version is in tables", "paused-upkeep")
 def every_marker_goes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(vacuum, "_folded", lambda _store, _checkpoint, listed, _now: ([*listed], []))
+
+
+@breaks("a heartbeat stays while its run goes on", "heartbeats")
+def heartbeat_of_the_living_goes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(vacuum, "TERMINAL", (*_of(vacuum, "TERMINAL"), "Running"))
+
+
+@breaks("a run that was changed meanwhile is not reaped", "reaped")
+def reaper_insists(patch: pytest.MonkeyPatch) -> None:
+    def insist_on(store: Any, head: Any, last: Any) -> bool:
+        scheme = live.run_scheme(head.state.experiment, head.state.run_id)
+        chain.Chain(store, scheme, head).commit(SetStatus("Failed", last))
+        return True
+
+    patch.setattr(reaping, "_fail", insist_on)
 
 
 @breaks("the greatest checkpoint stays", "maintenance")

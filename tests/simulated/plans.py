@@ -61,6 +61,8 @@ PLANS = {
     "rewound-beside-a-reader": Plan(PAUSES, TWICE),
     "purge-meanwhile": Plan(partial(crash, every=12), crash),
     "paused-beside-a-purge": Plan(PAUSES, TWICE),
+    "heartbeats": Plan(PAUSES, TWICE),
+    "reaped": Plan(CALM_PAUSES, explore),
     "restored": Plan(CALM_PAUSES, partial(explore, switches=2)),
     "old-handle": Plan(partial(PAUSES, most=30), partial(explore, switches=2)),
     "crowd": Plan(seeds(12), seeds(1000)),

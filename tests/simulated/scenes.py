@@ -424,6 +424,46 @@ def paused_beside_a_purge(world: World) -> Callable[[], None]:
     return partial(cast.finish_purge, "gone")
 
 
+def heartbeats(world: World) -> Callable[[], None]:
+    """Processes have runs open, one of which is purged, beside everybody else."""
+    cast = Cast(world, deleted_run().cast)
+
+    def open_elsewhere() -> None:
+        cast.beat("gone", "m")
+        world.wait(2 * HOUR)
+        cast.beat("gone")
+
+    world.spawn("h", open_elsewhere)
+    world.spawn("u", partial(upkeep, cast))
+    world.spawn("g", cast.collect)
+    return partial(cast.finish_purge, "gone")
+
+
+@cache
+def silent_run() -> Prepared:
+    """A run that has given no sign of life for two hours."""
+
+    def old(cast: Cast) -> None:
+        cast.start_run("r")
+        cast.world.wait(2 * HOUR)
+
+    return prepared(old)
+
+
+def reaped(world: World) -> Callable[[], None]:
+    """Two reap a run whose process comes back meanwhile."""
+    cast = Cast(world, silent_run().cast)
+
+    def back() -> None:
+        cast.beat("r")
+        cast.change("r", "back")
+
+    world.spawn("z", cast.reap)
+    world.spawn("h", back)
+    world.spawn("y", cast.reap)
+    return partial(cast.check_reaped, "r")
+
+
 def restored(world: World, known: int) -> Callable[[], None]:
     """Somebody who knows a version brings the run back while it is purged."""
     cast = Cast(world, deleted_run().cast)
@@ -465,6 +505,8 @@ SCENES = {
         Scene("rewound-beside-a-reader", rewound_beside_a_reader, start=LOST),
         Scene("purge-meanwhile", purge_meanwhile, start=TRASH),
         Scene("paused-beside-a-purge", paused_beside_a_purge, start=TRASH),
+        Scene("heartbeats", heartbeats, start=TRASH),
+        Scene("reaped", reaped, start=bucket_of(silent_run)),
         Scene("restored", partial(restored, known=2), Limits(faults=1), TRASH),
         Scene("old-handle", partial(restored, known=1), Limits(faults=1), TRASH),
         Scene("crowd", crowd, Limits(faults=4, kills=2), HALF),

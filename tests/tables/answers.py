@@ -51,7 +51,8 @@ def quick_answers(workspace: Workspace, hidden: Collection[str] = ()) -> Answers
         for name in METRICS
         for run, mean in runs.select("run_id", f"metrics.{name}.mean").iter_rows()
     }
-    exact = runs.drop(f"metrics.{name}.mean" for name in METRICS)
+    # When a run was last seen markers tell, as long as they are there.
+    exact = runs.drop("last_seen", *(f"metrics.{name}.mean" for name in METRICS))
     return Answers({"runs": _text(exact), "points": _text(points)}, means)
 
 

@@ -10,6 +10,7 @@ from objrun import clock
 from objrun.errors import FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.documents import decode_number, encode_number
+from objrun.format.heartbeat_keys import parse_heartbeat
 from objrun.format.states import ExperimentState, NumberClaim
 from objrun.protocol.chain import create, first_version, load_last
 from objrun.protocol.experiments import experiment_scheme
@@ -77,8 +78,9 @@ def _add(parts: Parts, experiment: str, info: ObjectInfo) -> bool:
     elif key.startswith(keys.tables(experiment)) and keys.parse_table(key):
         parts.tables.append(key)
     else:
-        cut = keys.parse_cut(key)
-        return cut is not None and key == keys.cut(experiment, *cut)
+        cut, run = keys.parse_cut(key), parse_heartbeat(key)
+        is_cut = cut is not None and key == keys.cut(experiment, *cut)
+        return is_cut or (run is not None and key.rpartition("/")[0] + "/" == keys.feed(experiment))
     return True
 
 

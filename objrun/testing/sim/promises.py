@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 
 from objrun.format import keys
 from objrun.format.checkpoints import Checkpoint, decode_checkpoint
+from objrun.format.heartbeat_keys import parse_heartbeat
+from objrun.format.states import TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,6 +55,7 @@ class Promises:
     - no table has points of a writer that came behind a rewind without the cuts of this one;
     - fields of the greatest checkpoint that this version of the library does not know stay;
     - what was acknowledged can be found: in tables, or in what is live;
+    - a heartbeat stays until its run has ended or was purged;
     - a segment, cut or marker goes when the greatest checkpoint covers it, or its writer has
       superseded it; a table when that names it not and never will; the greatest checkpoint never.
     """
@@ -192,12 +195,24 @@ class Promises:
         elif marker is not None and marker.run not in self.purged:
             version = self.tables().versions.get(marker.run, 0)
             assert marker.version <= version, f"{key} goes, and tables have version {version}"
+        elif beating := parse_heartbeat(key):
+            assert beating in self.purged or self._has_ended(beating), (
+                f"{key} goes, its run goes on"
+            )
         elif table is not None:
             self._check_named()
         elif key.startswith(keys.checkpoints(self.experiment)):
             left = [keys.parse_version(other) or 0 for other in self._keys(keys.checkpoints)]
             number = keys.parse_version(key) or 0
             assert max(left, default=0) > number, f"{key} goes, and it was the greatest"
+
+    def _has_ended(self, run: str) -> bool:
+        """Whether the last version of a run that has a state tells of an end, or there is none."""
+        folder = keys.run_states(run)
+        found = sorted(key for key in self.bucket.objects if key.startswith(folder))
+        states = [orjson.loads(self.bucket.objects[key][0])["state"] for key in found]
+        told = [state["status"] for state in states if state]
+        return not told or told[-1] in TERMINAL
 
     def _check_named(self) -> Checkpoint | None:
         checkpoint = self.checkpoint()

@@ -48,7 +48,8 @@ class Made:
         """Runs with what their metrics come to, and points, as a fresh reader sees them."""
         experiment = Experiment(Workspace(self.workspace.url), NAME)
         columns = ["tags.t", "params.p", "metrics.loss.last", "metrics.loss.count"]
-        runs = experiment.runs(columns).collect().sort("run_id")
+        # When a run was last seen, markers tell that a repair may put again.
+        runs = experiment.runs(columns).collect().sort("run_id").drop("last_seen")
         points = experiment.metrics().collect().sort("run_id", "name", "time", "step")
         return repr(runs.to_dicts()), repr(points.to_dicts())
 
