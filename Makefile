@@ -11,7 +11,7 @@ DEV := $(VENV)/.installed-dev
 DEMO := $(VENV)/.installed-demo
 AZURITE := .servers/.installed
 
-.PHONY: help demo test test-slow test-radosgw simulate soak check bench format serve-s3 clean
+.PHONY: help demo test test-slow test-radosgw simulate fuzz soak check bench format serve-s3 clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -34,6 +34,9 @@ simulate: $(DEV)  ## play the simulated world in many more orders [SEEDS=1000]
 
 soak: $(DEV)  ## everything at once at one store, processes killed, then an account [MINUTES=60]
 	@$(BIN)/python tools/soak $(if $(MINUTES),--minutes $(MINUTES))
+
+fuzz: $(DEV)  ## call every parser with damaged and hostile bytes [MINUTES=5]
+	@$(BIN)/python tools/fuzz $(MINUTES)
 
 check: test  ## the same as test
 

@@ -21,6 +21,7 @@ __all__ = [
     "check_prefix",
     "check_range",
     "check_size",
+    "is_key",
     "is_piece",
 ]
 
@@ -57,15 +58,24 @@ def check_key(key: str) -> None:
     Raises:
         UserErrorException: it is not; the message says what a key may be.
     """
-    if len(key) < 256 and _PLAIN.fullmatch(key):
-        return
-    if _MALFORMED.search(key) or (len(key) > 255 and len(key.encode()) > MAX_KEY_BYTES):
+    if not is_key(key):
         shown = repr(key) if len(key) < 200 else f"{key[:80]!r}... ({len(key)} characters)"
         raise UserErrorException(
             f"{shown} cannot be a key: keys are pieces joined by single slashes, at most "
             f"{MAX_KEY_BYTES} bytes of UTF-8, without '.', '..', {SCRATCH!r} as a piece, "
             "backslashes or control characters"
         )
+
+
+def is_key(text: str) -> bool:
+    """Whether every backend can hold an object of this name; others in a bucket are not looked at.
+
+    >>> is_key("runs/a b/state/0.json"), is_key("../etc/passwd")
+    (True, False)
+    """
+    if len(text) < 256 and _PLAIN.fullmatch(text):
+        return True
+    return not _MALFORMED.search(text) and (len(text) < 256 or len(text.encode()) <= MAX_KEY_BYTES)
 
 
 def check_prefix(prefix: str) -> None:

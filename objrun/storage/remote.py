@@ -24,7 +24,7 @@ from objrun.errors import (
     UnavailableError,
 )
 from objrun.storage.classify import answer_of, classify
-from objrun.storage.keys import check_key, check_prefix, check_range, check_size
+from objrun.storage.keys import check_key, check_prefix, check_range, check_size, is_key
 from objrun.storage.location import AZURE, GCS, S3
 from objrun.storage.parts import Parts, whole_source
 from objrun.storage.probe import PROBE
@@ -116,8 +116,8 @@ class RemoteStore:
         check_prefix(prefix)
         below = self._prefix + prefix
         with self._classified(f"cannot list {prefix!r} of {self.url}", absent=BucketNotFoundError):
-            found = {path[len(below) :].strip("/") for path in self._bucket().folders(below)}
-        return sorted(found - {""})
+            found = {path[len(below) :].removesuffix("/") for path in self._bucket().folders(below)}
+        return sorted(name for name in found if is_key(name) and "/" not in name)
 
     def list(self, prefix: str) -> list[ObjectInfo]:
         """Return the objects below `prefix`, one request a page; see `List`."""
@@ -125,10 +125,10 @@ class RemoteStore:
         below = self._prefix + prefix
         with self._classified(f"cannot list {prefix!r} of {self.url}", absent=BucketNotFoundError):
             found = [
-                ObjectInfo(row.key[len(self._prefix) :], row.size, row.modified)
+                ObjectInfo(key, row.size, row.modified)
                 for row in self._bucket().objects(below)
                 # Consoles make "folders" by empty objects whose names end in a slash.
-                if not row.key.endswith("/")
+                if is_key(key := row.key[len(self._prefix) :])
             ]
         found.sort(key=lambda info: info.key)
         return found
