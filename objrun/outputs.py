@@ -64,7 +64,11 @@ def watch(outputs: Any) -> Outputs | None:
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         message = f"outputs is a folder, True or False, not {outputs!r}"
         raise UserErrorException(message)
-    folder = os.path.abspath(os.fspath(path))  # noqa: PTH100 - pathlib costs more than the start
+    try:
+        folder = os.path.abspath(os.fspath(path))  # noqa: PTH100 - pathlib costs more than the start
+    except FileNotFoundError:
+        # The working directory was removed, and the folder with it.
+        return None
     return Outputs(os.path.basename(folder) or FOLDER, folder, _stamps(folder))  # noqa: PTH119
 
 
