@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 from contextlib import suppress
 from functools import lru_cache
@@ -32,6 +31,7 @@ _GIB: Final = 2**30
 _VERSION: Final = re.compile(r"^Version: (.*)$", re.MULTILINE)
 _MODEL: Final = re.compile(r"^Model:\s*(.*)$", re.MULTILINE)
 _DRIVER_VERSION: Final = re.compile(r"Kernel Module.*?\s(\d+(?:\.\d+)+)\s")
+_UNSAFE: Final = re.compile(r"[^\w@%+=:,./-]", re.ASCII)
 _SEPARATORS: Final = re.compile(r"[-_.]+")
 
 
@@ -45,8 +45,14 @@ def command_line() -> str:
     arguments = [*sys.orig_argv]
     if sys.argv[:1] == ["-c"] and "-c" in arguments:
         arguments[arguments.index("-c") + 1] = MASK
-    told = shlex.join(redact_command(arguments))
+    told = " ".join(map(_quoted, redact_command(arguments)))
     return told.encode("utf-8", "backslashreplace").decode()[:MOST_COMMAND]
+
+
+def _quoted(argument: str) -> str:
+    """Return an argument as a shell wants it; `shlex`, which does the same, is slow to import."""
+    plain = argument and not _UNSAFE.search(argument)
+    return argument if plain else "'" + argument.replace("'", "'\"'\"'") + "'"
 
 
 @lru_cache(maxsize=1)
@@ -139,9 +145,8 @@ def _graphics(driver: str) -> dict[str, Any]:
 
 def _asked_of_nvidia() -> dict[str, Any]:
     """Ask `nvidia-smi`, which takes a while, where there is one and no driver tells of itself."""
-    import shutil
-
-    program = shutil.which("nvidia-smi")
+    places = (os.path.join(folder, "nvidia-smi") for folder in os.get_exec_path())
+    program = next((place for place in places if os.access(place, os.X_OK)), None)
     if program is None:
         return {}
     import subprocess

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from objrun import Experiment, Workspace, clock
 from objrun.environment import command_line, describe, packages
@@ -185,6 +188,14 @@ class TestCommand:
             [sys.executable, "-c", told, "--lr", "1"], check=True, capture_output=True, text=True
         )
         assert done.stdout.endswith(" -c '***' --lr 1\n")
+
+    @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"])).map("x".__add__)))
+    def test_a_shell_reads_it_back(self, arguments: list[str]) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.orig_argv", arguments)
+            patch.setattr("objrun.environment.redact_command", list)
+            patch.setattr("objrun.environment.MOST_COMMAND", 10**6)
+            assert shlex.split(command_line()) == arguments
 
     def test_a_long_one_is_cut(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.orig_argv", ["t", "\udcff" * 10_000])

@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objrun import Experiment, Run, Workspace, clock
-from objrun.errors import CorruptObjectError, SnapshotException, SnapshotWarning
+from objrun.errors import (
+    CorruptObjectError,
+    PermissionDeniedError,
+    SnapshotException,
+    SnapshotWarning,
+    StoreError,
+    UnavailableError,
+)
 from objrun.format.archives import MOST_FILES, Entry, head, tail
 from objrun.format.shared import snapshot_key
+from objrun.protocol.copy import shared
 from objrun.snapshots import packing, tree, unpacking
-from objrun.storage import CountingStore, LatencyStore, connect
+from objrun.storage import CountingStore, FaultyStore, LatencyStore, connect
 from tests.api.places import another, contents, store_of
 
 if TYPE_CHECKING:
@@ -442,6 +451,47 @@ def test_a_large_snapshot_comes_in_pieces(tmp_path: Path, monkeypatch: pytest.Mo
     assert store.counts == {"get_range": 4}
 
 
+def test_a_large_snapshot_goes_in_parts(
+    live_ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is never in memory whole, neither here nor in a copy."""
+    for module in (packing, shared):
+        monkeypatch.setattr(module, "PART", 5 << 20)
+    monkeypatch.setattr(packing.Packed, "read", lambda _: pytest.fail("read whole"))
+    write(tmp_path / "source", {"a": os.urandom(6 << 20)})
+    run = Experiment(live_ws, "digits").start_logging()
+    run.take_snapshot(tmp_path / "source")
+    target = Workspace(f"memory://{clock.random_hex(8)}")
+    live_ws.copy_to(target)
+    same = target.get_run(run.id).unpack_snapshot(tmp_path / "out")
+    assert read(Path(same)) == read(tmp_path / "source")
+
+
+def test_who_may_only_create_takes_snapshots(ws: Workspace, source: Path, tmp_path: Path) -> None:
+    Experiment(ws, "digits").start_logging().take_snapshot(source)
+    refused = ("get", "get_range", "list", "folders", "delete", "now", "upload")
+    plan = lambda verb, key: PermissionDeniedError("no") if verb in refused else None  # noqa: ARG005, E731
+    blind = another(ws)
+    blind.go_through(lambda store: FaultyStore(store, plan))
+    run = Experiment(blind, "digits").start_logging()
+    run.take_snapshot(source)
+    assert blind.is_blind
+    same = another(ws).get_run(run.id)
+    assert read(Path(same.unpack_snapshot(tmp_path / "out"))) == read(source)
+    assert same.get_environment()["cpus"] == os.cpu_count()
+
+
+def test_a_damaged_snapshot_is_not_copied_and_told(ws: Workspace, source: Path) -> None:
+    run = Experiment(ws, "digits").start_logging()
+    key = snapshot_key(run.take_snapshot(source))
+    store_of(ws).put(key, b"other bytes")
+    target = Workspace(f"memory://{clock.random_hex(8)}")
+    with pytest.raises(StoreError, match="another SHA-256"):
+        ws.copy_to(target)
+    assert key not in contents(target)
+    assert target.get_run(run.id).status == "Running"
+
+
 class TestAtTheStart:
     """`start_logging(snapshot_directory=...)`: who names a folder gets a snapshot of it."""
 
@@ -468,8 +518,6 @@ class TestAtTheStart:
 
 def test_a_purge_leaves_snapshots_alone(any_ws: Workspace, source: Path, tmp_path: Path) -> None:
     """Other runs may refer to them, now or later."""
-    from datetime import timedelta
-
     experiment = Experiment(any_ws, "digits")
     run, other = experiment.start_logging(), experiment.start_logging()
     taken = run.take_snapshot(source)
@@ -480,9 +528,6 @@ def test_a_purge_leaves_snapshots_alone(any_ws: Workspace, source: Path, tmp_pat
 
 
 def test_a_run_in_the_spool_brings_its_snapshot_home(tmp_path: Path, source: Path) -> None:
-    from objrun.errors import UnavailableError
-    from objrun.storage import FaultyStore
-
     workspace = Workspace(tmp_path / "store", {"spool": str(tmp_path / "spool")})
     run = Experiment(workspace, "digits").start_logging()
     is_down = True
