@@ -452,17 +452,17 @@ def test_a_large_snapshot_comes_in_pieces(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_large_snapshot_goes_in_parts(
-    live_ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    any_ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is never in memory whole, neither here nor in a copy."""
     for module in (packing, shared):
         monkeypatch.setattr(module, "PART", 5 << 20)
     monkeypatch.setattr(packing.Packed, "read", lambda _: pytest.fail("read whole"))
     write(tmp_path / "source", {"a": os.urandom(6 << 20)})
-    run = Experiment(live_ws, "digits").start_logging()
+    run = Experiment(any_ws, "digits").start_logging()
     run.take_snapshot(tmp_path / "source")
     target = Workspace(f"memory://{clock.random_hex(8)}")
-    live_ws.copy_to(target)
+    any_ws.copy_to(target)
     same = target.get_run(run.id).unpack_snapshot(tmp_path / "out")
     assert read(Path(same)) == read(tmp_path / "source")
 
