@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from objrun import clock
 from objrun.format import keys
+from objrun.format.bounds import MOST_BYTES
 from objrun.format.checkpoints import TableFile
 from objrun.format.segments import COMPRESSED
 from objrun.format.tables import SCHEMAS
@@ -30,6 +31,9 @@ FILE_BYTES: Final = 64 * 2**20
 
 GROUP_ROWS: Final = 32_768
 """Points of a row group of metrics, about: what must be read to see one of them."""
+
+GROUP_BYTES: Final = MOST_BYTES // 4
+"""Bytes of a row group at most, where one row does not take more."""
 
 FRAME_ROWS: Final = 8_192
 """Rows of a row group of the other tables."""
@@ -92,7 +96,8 @@ class FileWriter:
                 self._sink, self.schema, **_options(self.target.kind, self.schema)
             )
             self._rows, self._first = 0, first
-        self._open.write_table(group, row_group_size=max(group.num_rows, 1))
+        for part in _small(group):
+            self._open.write_table(part, row_group_size=max(part.num_rows, 1))
         self._rows += group.num_rows
         self._last = last
         if self._sink.tell() >= FILE_BYTES:
@@ -122,6 +127,16 @@ class FileWriter:
                 last=self._last,
             )
         )
+
+
+def _small(group: pa.Table) -> Iterator[pa.Table]:
+    """Yield rows in groups that readers do not refuse for what they decompress to."""
+    if group.nbytes <= GROUP_BYTES or group.num_rows <= 1:
+        yield group
+    else:
+        half = group.num_rows // 2
+        yield from _small(group.slice(0, half))
+        yield from _small(group.slice(half))
 
 
 def _options(kind: str, schema: pa.Schema) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from objrun.format import (
     checkpoints,
     documents,
     file_keys,
+    heartbeat_keys,
     immutable,
     keys,
     pages,
@@ -313,6 +314,7 @@ def subjects() -> dict[str, Subject]:
         f"{form}.file_keys.parse_artifact": _text(
             file_keys.parse_artifact, "runs/r/artifacts/a%2Fb/1"
         ),
+        f"{form}.heartbeat_keys.parse_heartbeat": _text(heartbeat_keys.parse_heartbeat, *keyed),
         f"{form}.keys.decode_name": _text(keys.decode_name, "a%2Fb", "x~00"),
     }
     for name in ("parse_cut", "parse_marker", "parse_segment", "parse_table", "parse_version"):

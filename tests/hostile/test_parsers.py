@@ -7,11 +7,15 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
+from objrun.storage import MemoryStore
+from objrun.tables import writing
+from objrun.tables.reading import Rows, TableReader
 from tests.hostile.bombs import BOMBS
 from tests.hostile.fuzz import MEMORY
-from tests.hostile.subjects import ELSEWHERE, parsers, subjects
+from tests.hostile.subjects import ELSEWHERE, parsers, rows_of, subjects
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,3 +61,17 @@ def test_no_bomb_goes_off() -> None:
     for each in told:
         assert " is damaged: " in each["told"], each
         assert each["taken"] < LITTLE, each
+
+
+def test_a_writer_stays_below_what_a_reader_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that are large together become several row groups."""
+    monkeypatch.setattr(writing, "GROUP_BYTES", 300)
+    store = MemoryStore("large")
+    writer = writing.FileWriter(writing.Target(store, "e", 0, "coverage", 0))
+    table = rows_of("coverage")
+    writer.write(table, "r0", "r4")
+    writer.finish_file()
+    reader = TableReader(store, "e", writer.files[0])
+    assert reader.footer.num_row_groups == 4
+    frame = pl.concat(reader.frames(Rows()))
+    assert frame.rows() == pl.DataFrame(table).select(frame.columns).rows()
