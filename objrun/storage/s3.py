@@ -7,6 +7,7 @@ its file verbs look before they act (`cat_file` asks for the size, `find` for th
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC
 from hashlib import md5
 from importlib import import_module
@@ -111,7 +112,9 @@ class S3Bucket:
         try:
             sent = [answer() for answer in in_flight(send, enumerate(parts, 1), at_once=AT_ONCE)]
         except BrokenSourceError:
-            self._call("abort_multipart_upload", Key=path, UploadId=upload)
+            # Who may not do that leaves its parts, as whoever dies does.
+            with suppress(PermissionError):
+                self._call("abort_multipart_upload", Key=path, UploadId=upload)
             raise
         whole = {"Key": path, "UploadId": upload, "MultipartUpload": {"Parts": sent}}
         self._call("complete_multipart_upload", **whole)

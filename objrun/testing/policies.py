@@ -18,6 +18,14 @@ __all__ = ["Request", "for_moto", "permits", "requests_of"]
 
 ARN = "arn:aws:s3:::"
 
+_OF_OBJECTS = {
+    "GET": "GetObject",
+    "HEAD": "GetObject",
+    "PUT": "PutObject",
+    "POST": "PutObject",  # begins or completes an upload in parts
+    "DELETE": "DeleteObject",
+}
+_OF_UPLOADS = {"GET": "ListMultipartUploadParts", "DELETE": "AbortMultipartUpload"}
 _KEY = re.compile(r"<Key>([^<]*)</Key>")
 
 
@@ -88,10 +96,13 @@ def requests_of(
         for name in _KEY.findall(body):
             yield Request("s3:DeleteObject", f"{ARN}{bucket}/{name}", context)
     elif key:
-        verb = {"GET": "Get", "HEAD": "Get", "PUT": "Put", "DELETE": "Delete"}[method]
         if condition is not None:
             context["s3:if-none-match"] = condition
-        yield Request(f"s3:{verb}Object", f"{ARN}{bucket}/{key}", context)
+        actions = _OF_UPLOADS if "uploadId" in query else {}
+        action = actions.get(method) or _OF_OBJECTS[method]
+        yield Request(f"s3:{action}", f"{ARN}{bucket}/{key}", context)
+    elif "uploads" in query:
+        yield Request("s3:ListBucketMultipartUploads", f"{ARN}{bucket}", context)
     else:
         if "prefix" in query:
             context["s3:prefix"] = query["prefix"]

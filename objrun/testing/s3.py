@@ -76,7 +76,7 @@ class LockedS3:
         policy = self._policies[match[1]]
         asked = _asked(environ, body)
         denied = [one.resource for one in asked if not permits(policy, one)]
-        if denied and environ["REQUEST_METHOD"] == "POST":
+        if denied and asked[0].action == "s3:DeleteObject" and environ["REQUEST_METHOD"] == "POST":
             start_response("200 OK", [("Content-Type", "application/xml")])
             keys = [name.partition("/")[2] for name in denied]
             return [f"<DeleteResult>{''.join(map(_KEPT.format, keys))}</DeleteResult>".encode()]
