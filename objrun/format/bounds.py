@@ -15,22 +15,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from objrun.format.thrift import (
-    BINARY,
-    BOOL,
-    I32,
-    I64,
-    LIST,
-    STRUCT,
-    Reader,
-    ThriftError,
-    number,
-)
+from objrun.format.skim import items_at, skip, walk
+from objrun.format.thrift import BINARY, BOOL, I32, I64, STRUCT, Reader, ThriftError, varint_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from objrun.format.thrift import Struct
+    from collections.abc import Callable, Iterable
 
 MOST_BYTES: Final = 2**29
 """Bytes of a segment, or of a row group of a table, at most, when its pages are decompressed."""
@@ -98,7 +87,7 @@ _ODD: Final = "it has a page without a proper head"
 
 
 def _natural(varint: bytes) -> int:
-    packed = sum((byte & 127) << 7 * place for place, byte in enumerate(varint))
+    packed, _ = varint_at(varint, 0)
     if packed & 1 or packed >> 32:
         raise ThriftError(_ODD)
     return packed >> 1
@@ -194,38 +183,67 @@ def columns_in(data: bytes) -> list[Stored]:
 
     Raises ThriftError where its footer is none, or one that another reader might take otherwise.
     """
-    told = Reader(data[-8 - int.from_bytes(data[-8:-4], "little") : -8]).struct()
-    _check_lists(told, {2: STRUCT, 4: STRUCT, 5: STRUCT, 7: STRUCT})
-    found = []
-    for group in told[4].content.contents if 4 in told else ():
-        _check_lists(group, {1: STRUCT, 4: STRUCT})
-        for place, chunk in enumerate(group[1].content.contents if 1 in group else ()):
-            column = chunk.get(3)
-            if column is None or column.kind != STRUCT or 8 in chunk or 9 in chunk:
-                raise ThriftError("a column is not told of, or is encrypted")
-            found.append(_stored(place, column.content))
+    footer = data[-8 - int.from_bytes(data[-8:-4], "little") : -8]
+    found: list[Stored] = []
+
+    def chunk(place: int, at: int) -> int:
+        numbers: dict[int, int] = {}
+
+        def told(kind: int, at: int) -> int:
+            if kind != STRUCT:
+                raise ThriftError(_UNTOLD)
+            end, taken = walk(footer, at, handlers=sizes, wanted=_PLACES, lists=_META)
+            numbers.update(taken)
+            return end
+
+        end, _ = walk(footer, at, handlers={3: told, 8: _refuse, 9: _refuse})
+        found.append(_stored(place, numbers))
+        return end
+
+    def size(kind: int, at: int) -> int:
+        if kind != STRUCT:
+            return at if kind == BOOL else skip(footer, at, kind)
+        return walk(footer, at, handlers={}, lists=_SIZES)[0]
+
+    def chunks(_kind: int, at: int) -> int:
+        return _each(footer, at, chunk)
+
+    def group(_place: int, at: int) -> int:
+        return walk(footer, at, handlers={1: chunks}, lists=_GROUP)[0]
+
+    sizes = {16: size}
+    try:
+        walk(footer, 0, handlers={4: lambda _kind, at: _each(footer, at, group)}, lists=_FILE)
+    except IndexError:
+        raise ThriftError("it ends too early") from None
     return found
 
 
-def _stored(place: int, column: Struct) -> Stored:
-    _check_lists(column, {2: I32, 3: BINARY, 8: STRUCT, 13: STRUCT})
-    if 16 in column and column[16].kind == STRUCT:
-        _check_lists(column[16].content, {2: I64, 3: I64})
-    if any(column[field].kind != I64 for field in (5, 7, 9, 11) if field in column):
-        raise ThriftError("a place that is no integer of 64 bits")
-    data, words = number(column, 9), number(column, 11) if 11 in column else 0
+_FILE: Final = {2: STRUCT, 4: STRUCT, 5: STRUCT, 7: STRUCT}
+_GROUP: Final = {1: STRUCT, 4: STRUCT}
+_META: Final = {2: I32, 3: BINARY, 8: STRUCT, 13: STRUCT}
+_SIZES: Final = {2: I64, 3: I64}
+_PLACES: Final = (5, 7, 9, 11)
+_UNTOLD: Final = "a column is not told of, or is encrypted"
+
+
+def _each(data: bytes, at: int, item: Callable[[int, int], int]) -> int:
+    count, _, at = items_at(data, at)
+    for place in range(count):
+        at = item(place, at)
+    return at
+
+
+def _refuse(_kind: int, _at: int) -> int:
+    raise ThriftError(_UNTOLD)
+
+
+def _stored(place: int, numbers: dict[int, int]) -> Stored:
+    if not {5, 7, 9} <= numbers.keys():
+        raise ThriftError(_UNTOLD)
+    data, words = numbers[9], numbers.get(11, 0)
     start = min(data, words) if words > 0 else data
-    return Stored(place, start, start + number(column, 7), number(column, 5))
-
-
-def _check_lists(fields: Struct, known: dict[int, int]) -> None:
-    """Refuse lists that say to hold something else than they do: others do not look."""
-    for field, value in fields.items():
-        if value.kind == LIST or field in known:
-            kind = value.content.kind if value.kind == LIST else 0
-            empty = value.kind == LIST and not value.content.contents
-            if kind != known.get(field) and not empty:
-                raise ThriftError(f"field {field} is no list as it has to be")
+    return Stored(place, start, start + numbers[7], numbers[5])
 
 
 class _Reached(Exception):  # noqa: N818 - no error: what is hoped for

@@ -112,14 +112,14 @@ def _struct(data: bytes, at: int, depth: int, after: int, last: int) -> tuple[St
             field += head >> 4
         else:
             before = field
-            field, at = _integer(data, at, I16)
+            field, at = integer_at(data, at, I16)
             if field <= before:
                 raise ThriftError(f"field {field} behind {before}")
         kind = head & 15
         if kind in (BOOL, _FALSE):
             found[field] = Value(BOOL, kind == BOOL)
             continue
-        content, at = _integer(data, at, kind) if kind in _BITS else _other(data, at, kind, depth)
+        content, at = integer_at(data, at, kind) if kind in _BITS else _other(data, at, kind, depth)
         found[field] = Value(kind, content)
     return found, at
 
@@ -128,7 +128,7 @@ def _other(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
     if depth >= DEPTH:
         raise ThriftError(f"more than {DEPTH} levels")
     if kind == BINARY:
-        length, at = _varint_at(data, at)
+        length, at = varint_at(data, at)
         return _taken(data, at, length), at + length
     if kind == STRUCT:
         return _struct(data, at, depth + 1, 0, 2**15)
@@ -148,27 +148,37 @@ def _items(data: bytes, at: int, depth: int) -> tuple[Items, int]:
     at += 1
     count = head >> 4
     if count == 15:
-        count, at = _varint_at(data, at)
+        count, at = varint_at(data, at)
     kind = BOOL if head & 15 == _FALSE else head & 15
     contents = []
     # Each takes a byte or more, so a lie about their number ends where the bytes do.
     for _ in range(count):
-        content, at = _integer(data, at, kind) if kind in _BITS else _other(data, at, kind, depth)
+        content, at = integer_at(data, at, kind) if kind in _BITS else _other(data, at, kind, depth)
         contents.append(content)
     return Items(kind, contents), at
 
 
-def _integer(data: bytes, at: int, kind: int) -> tuple[int, int]:
+def integer_at(data: bytes, at: int, kind: int) -> tuple[int, int]:
+    r"""Return the integer of a kind at `at`, and where it ends.
+
+    >>> integer_at(b"\x03", 0, I32)
+    (-2, 1)
+    """
     packed = data[at]
     if packed < 128:
         return (packed >> 1) ^ -(packed & 1), at + 1
-    packed, at = _varint_at(data, at)
+    packed, at = varint_at(data, at)
     if packed >> _BITS[kind]:
         raise ThriftError(f"{packed} does not fit {_BITS[kind]} bits")
     return (packed >> 1) ^ -(packed & 1), at
 
 
-def _varint_at(data: bytes, at: int) -> tuple[int, int]:
+def varint_at(data: bytes, at: int) -> tuple[int, int]:
+    r"""Return the number of no sign at `at`, and where it ends.
+
+    >>> varint_at(b"\x96\x01", 0)
+    (150, 2)
+    """
     found = 0
     for shift in range(0, 70, 7):
         byte = data[at]
