@@ -89,6 +89,11 @@ ELSEWHERE = {
     "objrun.format.documents.open_document": "the decoders of documents",
     "objrun.format.segments.weigh_segment": "decode_segment",
     "objrun.format.pages.column_of": "look_at",
+    "objrun.format.skim.walk": "columns_in",
+    "objrun.format.skim.skip": "columns_in",
+    "objrun.format.skim.items_at": "columns_in",
+    "objrun.format.thrift.integer_at": "Reader",
+    "objrun.format.thrift.varint_at": "Reader",
 }
 """Parsers that others call with the same bytes, by these."""
 
