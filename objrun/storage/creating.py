@@ -9,7 +9,7 @@ from objrun.errors import AlreadyExistsError, CreateOnlyError
 from objrun.storage.wrappers import Around
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["CreateOnly"]
 
@@ -44,6 +44,14 @@ class CreateOnly(Around):
         """Create an object; where one has this key, it is taken for the same."""
         with suppress(AlreadyExistsError):
             self.store.put_if_absent(key, data)
+
+    def upload(self, key: str, parts: Iterable[bytes]) -> None:
+        """Create an object of one part: one that came in several could replace another."""
+        source = iter(parts)
+        first = next(source, b"")
+        if next(source, None) is not None:
+            super().upload(key, ())
+        self.put(key, first)
 
     def _ask(self, verb: str, key: str, call: Callable[[], _Answer]) -> _Answer:
         if verb in _NEEDS:

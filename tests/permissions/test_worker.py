@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from objrun.errors import (
 )
 from objrun.format.keys import DRAWN
 from objrun.protocol import settle
+from objrun.protocol.files import PART
 from objrun.storage.wrappers import CountingStore, Fault, FaultyStore
 from tests.permissions.conftest import options_of
 from tests.processes.programs import Place, perform
@@ -53,6 +55,7 @@ def log_everything(ws: Workspace) -> list[str]:
         run.add_properties({"q": "2"})
         run.add_properties({"q": "2", "r": "3"})
         run.log_params({"lr": 0.1, "n": 3})
+        run.upload_file("notes.txt", io.BytesIO(b"fine"))
         run.display_name = "shown"
         run.description = "described"
         children = [run.child_run("child"), *run.create_children(tag_key="fold", tag_values=[1])]
@@ -80,6 +83,7 @@ def told(ws: Workspace, run_id: str) -> dict[str, Any]:
         "params": state.params,
         "properties": {key: state.properties[key] for key in run.properties if key not in own},
         "metrics": run.get_metrics(),
+        "files": {name: run.open(name).read() for name in run.get_file_names()},
         "history": [[op["op"] for op in entry["ops"]] for entry in run.history()],
     }
 
@@ -113,7 +117,7 @@ def test_what_reads_is_refused_by_name(
 ) -> None:
     opened("maintainer")
     ws = Workspace(place, {**options_of(guarded, "worker"), "spool": tmp_path / "spools"})
-    (tmp_path / "a file").write_text("text")
+    (tmp_path / "a file").write_bytes(bytes(PART + 1))
     run = Experiment(ws, "e").start_logging()
     run.log("x", 1.0)
     acts: list[Callable[[], object]] = [
