@@ -176,6 +176,8 @@ class Spool:
 
         Experiment(self.workspace, state.experiment).state()
         store = self.workspace.writing()
+        # A run that left its store refers to what was recorded there.
+        self.workspace.recorder.properties(store)
         claim_again(store, state.experiment, state.number, state.run_id)
         return store
 

@@ -374,13 +374,14 @@ def test_a_spool_begins_in_the_last_moment(behind: Place, proxy: Proxy, s3_serve
     program = launch(
         behind,
         f"""{HURRY}
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+told = threading.Event()
+signal.signal(signal.SIGUSR1, lambda *_: told.set())
 run = start()
 atexit.register(lambda: run.log("x", 1.0))
 run.log("x", 0.0)
 run.flush()
 say("ready")
-signal.sigwait([signal.SIGUSR1])
+told.wait()
 """,
     )
     program.heard("ready")

@@ -36,7 +36,7 @@ CODES: Final = {
     "wrong_file": (ERROR, "the bytes of a file are not those that its entry tells of"),
     "gap": (WARNING, "rows of a writer do not count, since rows before them are missing"),
     "missing_table": (ERROR, "a table that the last checkpoint names is not there"),
-    "missing_shared": (ERROR, "a snapshot or an environment that a run refers to is not there"),
+    "missing_shared": (WARNING, "a snapshot or an environment that a run refers to is not there"),
     "wrong_table": (ERROR, "a table is not as its checkpoint tells, or not in order"),
     "lost_rows": (ERROR, "points that were in tables are nowhere; a warning once repaired"),
     "doubled_rows": (ERROR, "points are in tables twice, or beyond what these cover"),
