@@ -9,13 +9,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from objrun import clock
 from objrun.errors import NotFoundError, UserErrorException
 from objrun.format import keys
 from objrun.format.checking import format_time
-from objrun.format.states import Version
 from objrun.protocol import heartbeat
-from objrun.protocol.chain import create, load
+from objrun.protocol.chain import create, load, new_version
 from objrun.protocol.live import list_feed, run_scheme
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import SetStatus
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from datetime import datetime, timedelta
 
-    from objrun.format.states import RunState
+    from objrun.format.states import RunState, Version
     from objrun.storage import Store
     from objrun.workspace import Workspace
 
@@ -110,12 +108,6 @@ def _fail(store: Store, head: Version[RunState], last: datetime) -> bool:
     change = SetStatus(
         "Failed", last, {"code": heartbeat.LOST, "message": message}, head.state.attempt
     )
-    version = Version(
-        version=head.version + 1,
-        write_id=clock.random_hex(16),
-        written=clock.now(),
-        ops=(change.op(),),
-        state=change.apply(head.state),
-    )
+    version = new_version(head.version + 1, change.apply(head.state), [change.op()])
     scheme = run_scheme(head.state.experiment, head.state.run_id)
     return create(store, scheme, version)

@@ -163,8 +163,7 @@ class RunSource(RunAnnotations):
         if digest is None:
             message = f"of run {self._chain.state.run_id} no environment was recorded"
             raise UserErrorException(message)
-        workspace = self._experiment.workspace
-        store = self._chain.store if self._spooled else workspace.querying()
+        store = self._readable()
         key = environment_key(digest)
         found = decode_environment(key, insist(lambda: store.get(key)))
         own = {"host": properties.get("objrun.host"), "command": properties.get("objrun.command")}

@@ -11,14 +11,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from objrun import clock
 from objrun.errors import CommitUnknownError, StoreError
-from objrun.format.states import Version
-from objrun.protocol.chain import Chain, announce
+from objrun.protocol.chain import Chain, announce, new_version
 from objrun.protocol.settle import put_new
 from objrun.storage.creating import CreateOnly
 
 if TYPE_CHECKING:
+    from objrun.format.states import Version
     from objrun.protocol.chain import Change, Scheme
     from objrun.storage import Store
 
@@ -57,13 +56,11 @@ class BlindChain(Chain[S]):
             state = self.state
             for change in changes:
                 state = change.apply(state)
-            version = Version(
-                version=self.head.version + 1,
-                write_id=clock.random_hex(16),
-                written=clock.now(),
-                ops=tuple(change.op() for change in changes),
-                state=state if self._is_alone else None,
-                base=None if self._is_alone else self.head.version,
+            version = new_version(
+                self.head.version + 1,
+                state if self._is_alone else None,
+                (change.op() for change in changes),
+                None if self._is_alone else self.head.version,
             )
             self._open = (version, self.scheme.encode(version))
             self._settle()

@@ -140,12 +140,20 @@ def first_version(
     state: S, ops: Iterable[Mapping[str, Any]] = ({"op": "create"},), number: int = 1
 ) -> Version[S]:
     """Return version 1 of a new chain, or the one behind a tombstone, not yet stored."""
+    return new_version(number, state, ops)
+
+
+def new_version(
+    number: int, state: S | None, ops: Iterable[Mapping[str, Any]], base: int | None = None
+) -> Version[S]:
+    """Return a version that is made now, under a write id of its own, and not yet stored."""
     return Version(
         version=number,
         write_id=clock.random_hex(16),
         written=clock.now(),
         ops=tuple(ops),
         state=state,
+        base=base,
     )
 
 
@@ -296,13 +304,7 @@ class Chain(Generic[S]):
         return self.scheme.encode(replace(bare, state=state)) != self.scheme.encode(bare)
 
     def _try(self, state: S, ops: tuple[Mapping[str, Any], ...]) -> bool:
-        version = Version(
-            version=self.head.version + 1,
-            write_id=clock.random_hex(16),
-            written=clock.now(),
-            ops=ops,
-            state=state,
-        )
+        version = new_version(self.head.version + 1, state, ops)
         announce(self.store, self.scheme, version.version)
         self._open = (version, self.scheme.encode(version))
         try:

@@ -108,9 +108,10 @@ def find_file(store: Store, run: str, name: str, length: int = PART) -> tuple[St
         except NotFoundError:
             # Its writer is in flight or dead.
             continue
-    if info := list_files(store, run).get(name):
+    listed = list_files(store, run)
+    if info := listed.get(name):
         return StoredFile(info.key, info.size, None), read_range(store, info.key, 0, length)
-    names = [*list_files(store, run)]
+    names = [*listed]
     has = f"it has {', '.join(names[:5])}{', ...' if names[5:] else ''}" if names else "it has none"
     message = f"run {run} has no file {name!r}: {has}"
     raise FileNotInRunError(message)
@@ -138,6 +139,11 @@ def read_file(store: Store, file: StoredFile, first: bytes) -> Iterator[bytes]:
     if size != file.size or (file.sha256 or digest.hexdigest()) != digest.hexdigest():
         message = f"{size} bytes with another SHA-256 than when they were stored"
         raise CorruptObjectError(file.key, [Problem("$", "key_mismatch", message)])
+
+
+def read_whole(store: Store, file: StoredFile) -> Iterator[bytes]:
+    """Yield the bytes of a file of which nothing was read yet; see `read_file`."""
+    yield from read_file(store, file, read_range(store, file.key, 0, PART))
 
 
 def store_file(

@@ -25,7 +25,7 @@ from objrun.errors import (
 )
 from objrun.format.archives import MOST_FILES, Entry, head, tail
 from objrun.format.shared import snapshot_key
-from objrun.protocol.copy import shared
+from objrun.protocol import files
 from objrun.snapshots import packing, tree, unpacking
 from objrun.storage import CountingStore, FaultyStore, LatencyStore, connect
 from tests.api.places import another, contents, store_of
@@ -455,7 +455,7 @@ def test_a_large_snapshot_goes_in_parts(
     any_ws: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is never in memory whole, neither here nor in a copy."""
-    for module in (packing, shared):
+    for module in (packing, files):
         monkeypatch.setattr(module, "PART", 5 << 20)
     monkeypatch.setattr(packing.Packed, "read", lambda _: pytest.fail("read whole"))
     write(tmp_path / "source", {"a": os.urandom(6 << 20)})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,18 +26,18 @@ def test_it_ends_where_reading_does(fields: dict[int, Value], behind: bytes) -> 
 def test_what_reading_refuses_is_not_taken_for_more(
     fields: dict[int, Value], chance: st.DataObject
 ) -> None:
-    """Of changed bytes, both agree on the end, or walking is the one that is content or refuses."""
+    """Of changed bytes that can be read, both agree on the end and on the integers."""
     data = bytearray(encode(fields))
     place = chance.draw(st.integers(0, len(data) - 1))
     data[place] = chance.draw(st.integers(0, 255))
     changed = bytes(data)
     reader = Reader(changed)
     try:
-        told: Any = reader.struct()
+        told = reader.struct()
     except ThriftError:
         return
-    assert walk(changed, 0, handlers={})[0] == reader.at
-    assert told == Reader(changed).struct()
+    wanted = {field: value.content for field, value in told.items() if value.kind == I64}
+    assert walk(changed, 0, handlers={}, wanted=wanted) == (reader.at, wanted)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,10 @@ from objrun.errors import CorruptObjectError, Problem
 from objrun.format import file_keys
 from objrun.format.documents import decode_file
 from objrun.protocol.copy.pair import read
-from objrun.protocol.files import PART, StoredFile, entry_of, read_file, read_range
+from objrun.protocol.files import StoredFile, entry_of, read_whole
 from objrun.protocol.settle import insist
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from objrun.format.states import FileEntry
     from objrun.protocol.copy.pair import Pair
 
@@ -42,10 +40,13 @@ def copy_file(pair: Pair, run: str, key: str, size: int) -> int:
     if entry and theirs and not is_same(entry, theirs):
         message = f"{entry.name!r} has other bytes there: it is kept as it is on both sides"
         raise CorruptObjectError(key, [Problem("$", "key_mismatch", message)])
-    file = StoredFile(key, size, entry.sha256 if entry else None)
+    return copy_bytes(pair, StoredFile(key, size, entry.sha256 if entry else None))
 
-    def parts() -> Iterator[bytes]:
-        yield from read_file(pair.source, file, read_range(pair.source, key, 0, PART))
 
-    insist(lambda: pair.target.upload(key, parts()))
-    return size
+def copy_bytes(pair: Pair, file: StoredFile) -> int:
+    """Store the bytes of a file, checked, in bounded memory; return how many.
+
+    Raises CorruptObjectError where the source has other bytes there.
+    """
+    insist(lambda: pair.target.upload(file.key, read_whole(pair.source, file)))
+    return file.size

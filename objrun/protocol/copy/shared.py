@@ -7,11 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from objrun.format.shared import FOLDERS, digest_of, references
-from objrun.protocol.files import PART, StoredFile, read_file, read_range
+from objrun.protocol.copy.files import copy_bytes
+from objrun.protocol.files import StoredFile
 from objrun.protocol.settle import insist
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from objrun.protocol.copy.pair import Pair
     from objrun.storage import Store
@@ -43,13 +44,7 @@ def copy_shared(pair: Pair, key: str, size: int) -> int:
 
     Raises CorruptObjectError where the source has other bytes there.
     """
-    file = StoredFile(key, size, digest_of(key))
-
-    def parts() -> Iterator[bytes]:
-        yield from read_file(pair.source, file, read_range(pair.source, key, 0, PART))
-
-    insist(lambda: pair.target.upload(key, parts()))
-    return size
+    return copy_bytes(pair, StoredFile(key, size, digest_of(key)))
 
 
 def _sizes(store: Store) -> dict[str, int]:

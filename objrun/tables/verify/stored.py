@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from objrun.errors import CorruptObjectError, FormatError, NotFoundError
 from objrun.format import file_keys
 from objrun.format.documents import decode_file
-from objrun.protocol.files import PART, StoredFile, entry_of, read_file, read_range
+from objrun.protocol.files import StoredFile, entry_of, read_whole
 from objrun.protocol.settle import insist
 from objrun.storage import together
 from objrun.tables.verify.findings import Finding, unreadable
@@ -58,7 +58,7 @@ def compare_files(store: Store, runs: Iterable[str]) -> Iterator[Finding]:
                     # Of another size was told before.
                     continue
                 file = StoredFile(info.key, info.size, entry.sha256)
-                for _ in read_file(store, file, read_range(store, info.key, 0, PART)):
+                for _ in read_whole(store, file):
                     pass
             except NotFoundError:
                 continue  # purged since it was listed
