@@ -34,6 +34,8 @@ PARTS = {
     "errors": Part(""),
     "clock": Part(""),
     "logs": Part(""),
+    # Pure, of L0 too: a document is checked before it is anything of the format.
+    "schemas": Part("errors", "", "numpy"),
     # L1: siblings that never meet
     "format": Part("errors clock", "orjson pyarrow"),
     "storage": Part("errors clock logs", "", "storage fsspec"),
@@ -44,7 +46,7 @@ PARTS = {
     "query": Part("errors clock format storage protocol tables", "orjson polars pyarrow"),
     # L4: a worker imports these, and pays for polars only when it asks a question
     "api": Part(
-        "errors clock logs format storage protocol",
+        "errors clock logs schemas format storage protocol",
         "orjson pyarrow",
         "api run_list query tables keyring matplotlib numpy pandas pathspec polars",
     ),
