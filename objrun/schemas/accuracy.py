@@ -90,8 +90,9 @@ def _table(positive: Array, score: Array, thresholds: Array) -> list[list[int]]:
 def accuracy_problems(data: dict[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the data of an accuracy table.
 
-    The tables are of shape (classes, thresholds, 4). All four counts of any row add up to the
-    number of samples; TP + FN and TN + FP are the same at all thresholds of a class.
+    The tables are of shape (classes, rows, 4). All four counts of any row add up to the number of
+    samples; TP + FN and TN + FP are the same in all rows of a class. There may be fewer thresholds
+    than rows, as in what Microsoft's own examples log: curves need none.
     """
     yield from labels(data.get("class_labels"), "data.class_labels")
     size = length(data.get("class_labels"))
@@ -102,7 +103,7 @@ def accuracy_problems(data: dict[str, Any]) -> Iterator[str]:
         yield from a_list(tables, f"data.{kind}_tables", size)
         for index, table in enumerate(tables if isinstance(tables, list) else ()):
             path = f"data.{kind}_tables[{index}]"
-            yield from a_list(table, path, length(thresholds))
+            yield from a_list(table, path, length(tables[0]))
             yield from _row_problems(table if isinstance(table, list) else [], path, samples)
 
 

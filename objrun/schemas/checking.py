@@ -22,8 +22,8 @@ KINDS: Final[dict[str, Callable[[dict[str, Any]], Iterator[str]]]] = {
 }
 """The kinds of documents, and what tells what is wrong with the data of one."""
 
-VERSIONS: Final = ("v1", "1.0.0")
-"""Two names of one version; a document that names none is of it."""
+VERSIONS: Final = ("v1", "1.0.0", "1.0.1")
+"""What Microsoft's documents and programs call one and the same; it may be left out."""
 
 _SHOWN = 50
 
@@ -79,7 +79,7 @@ def problems(document: Any, kind: str) -> list[str]:
         found.append(f"schema_type: must be {kind!r}, not {document.get('schema_type')!r}")
     version = document.get("schema_version", VERSIONS[0])
     if version not in VERSIONS:
-        found.append(f"schema_version: must be 'v1' or '1.0.0', not {version!r}")
+        found.append(f"schema_version: must be one of {', '.join(VERSIONS)}, not {version!r}")
     data = document.get("data")
     if isinstance(data, dict):
         return [*found, *KINDS[kind](data)]

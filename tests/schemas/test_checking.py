@@ -88,7 +88,12 @@ def test_arrays_become_lists() -> None:
     ("document", "path", "to", "problem"),
     [
         (MATRIX, ("schema_type",), "x", "schema_type: must be 'confusion_matrix', not 'x'"),
-        (MATRIX, ("schema_version",), "v2", "schema_version: must be 'v1' or '1.0.0', not 'v2'"),
+        (
+            MATRIX,
+            ("schema_version",),
+            "v2",
+            "schema_version: must be one of v1, 1.0.0, 1.0.1, not 'v2'",
+        ),
         (MATRIX, ("data",), [], "data: must be a dict, not list"),
         (MATRIX, ("data", "matrix"), ..., "data.matrix: is missing"),
         (MATRIX, ("data", "matrix", 2), [1], "data.matrix[2]: must have 4 items, not 1"),
@@ -115,9 +120,9 @@ def test_arrays_become_lists() -> None:
         ),
         (
             TABLE,
-            ("data", "probability_thresholds"),
-            [0.5],
-            "data.probability_tables[0]: must have 1 items, not 3",
+            ("data", "probability_tables", 1),
+            [[3, 5, 0, 0]],
+            "data.probability_tables[1]: must have 3 items, not 1",
         ),
         (
             TABLE,
@@ -179,6 +184,12 @@ def test_arrays_become_lists() -> None:
 def test_a_problem_is_located(document: Any, path: Any, to: Any, problem: str) -> None:
     kind = document["schema_type"]
     assert problem in schemas.problems(broken(document, *path, to=to), kind)
+
+
+def test_there_may_be_fewer_thresholds_than_rows() -> None:
+    """As in what the vendor's own article logs."""
+    document = broken(TABLE, "data", "probability_thresholds", to=[0.52])
+    assert not schemas.problems(document, "accuracy_table")
 
 
 def test_all_problems_are_told_at_once() -> None:
