@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from objrun.run import Run
     from objrun.workspace import Workspace
 
-__version__ = "0.1.0"
+__version__ = VERSION = "0.1.0"
 
 __all__ = [
+    "VERSION",
     "ActivityFailedException",
     "Experiment",
     "ObjrunError",
@@ -55,6 +56,11 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Load a public name at its first use."""
     if name not in __all__:
+        from objrun.elsewhere import advice
+
+        if told := advice(name):
+            # Of an AttributeError `from objrun import ...` would not tell the message.
+            raise ImportError(told)
         message = f"module 'objrun' has no attribute {name!r}"
         raise AttributeError(message)
     home = _HOMES.get(name)

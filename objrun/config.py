@@ -42,6 +42,8 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UserErrorException(message) from None
     if not isinstance(config, dict) or not isinstance(config.get("url"), str):
         message = f'{path} has no "url": it is not a configuration of objrun'
+        if isinstance(config, dict) and "subscription_id" in config:
+            message += ", but of Azure ML: write one with Workspace(url).write_config()"
         raise UserErrorException(message)
     options = config.get("storage_options")
     if options is not None and not isinstance(options, dict):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from objrun import clock
 from objrun.errors import RunEnvironmentException, StatusWarning, UserErrorException
-from objrun.run import Run
+from objrun.run import Run, find_run
 from objrun.source import look_for
 from objrun.workspace import Workspace
 
@@ -52,8 +52,7 @@ def get_submitted_run() -> Any:
 
 @lru_cache(maxsize=1)
 def _submitted(url: str, run_id: str, options: str) -> Run:
-    found = Run.get(Workspace(url, _options_of(options)), run_id)
-    return SubmittedRun(found.experiment, run_id)
+    return find_run(SubmittedRun, Workspace(url, _options_of(options)), run_id)
 
 
 def _options_of(text: str) -> dict[str, Any]:
@@ -72,9 +71,9 @@ def _options_of(text: str) -> dict[str, Any]:
 class SubmittedRun(Run):
     """A run seen from inside its own script: the launcher, not the script, sets the last status."""
 
-    def complete(self) -> None:
+    def complete(self, _set_status: bool = True) -> None:
         """Make all metrics durable; the status is the launcher's."""
-        self.flush()
+        super().complete(_set_status=False)
 
     def fail(
         self,
@@ -180,7 +179,7 @@ class OfflineRun:
     def start(self) -> None:
         """Do nothing."""
 
-    def complete(self) -> None:
+    def complete(self, _set_status: bool = True) -> None:
         """Do nothing."""
 
     def cancel(self) -> None:

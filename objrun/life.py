@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from objrun import clock
 from objrun.annotations import RunAnnotations
 from objrun.causes import error_of
+from objrun.elsewhere import Elsewhere
 from objrun.errors import (
     ActivityFailedException,
     ExperimentExecutionException,
@@ -18,6 +19,7 @@ from objrun.errors import (
 )
 from objrun.files import RunFiles
 from objrun.format.checking import format_time
+from objrun.format.keys import run_folder
 from objrun.format.states import TERMINAL
 from objrun.logs import logger
 from objrun.metrics import RunMetrics
@@ -40,7 +42,7 @@ _FIRST_LOOK = 0.5
 _SLOWEST_LOOK = 15.0
 
 
-class RunLife(RunMetrics, RunAnnotations, RunFiles):
+class RunLife(RunMetrics, RunAnnotations, RunFiles, Elsewhere):
     """The part of `Run` that begins and ends it."""
 
     _attempt: int
@@ -69,6 +71,20 @@ class RunLife(RunMetrics, RunAnnotations, RunFiles):
         self._look()
         return self.status
 
+    @property
+    def portal_url(self) -> str:
+        """Where the run is in its store; there is no portal."""
+        run = run_folder(self._chain.state.run_id)
+        return f"{self._experiment.workspace.url}/{run}".rstrip("/")
+
+    def get_portal_url(self) -> str:
+        """Return where the run is in its store; there is no portal.
+
+        >>> run.get_portal_url() == f"{ws.url}/runs/{run.id}"
+        True
+        """
+        return self.portal_url
+
     def get_detailed_status(self) -> dict[str, Any]:
         """Return `{"status": ..., "details": None}`, read again."""
         return {"status": self.get_status(), "details": None}
@@ -88,13 +104,16 @@ class RunLife(RunMetrics, RunAnnotations, RunFiles):
         """
         self._move("Running")
 
-    def complete(self) -> None:
+    def complete(self, _set_status: bool = True) -> None:
         """Make all metrics durable, then set the status to Completed. The first end stays.
 
         Where they cannot be made durable the run goes on: the error says why, and `complete()` can
         be called again. Only after PointsLostError, which is for good, the run has ended.
         """
-        self._end("Completed", PointsLostError)
+        if _set_status:
+            self._end("Completed", PointsLostError)
+        else:
+            self.flush()
 
     def fail(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from objrun.errors import RunNotFoundError, UserErrorException
+from objrun.format.keys import experiment_folder
 from objrun.format.names import check_key
 
 if TYPE_CHECKING:
@@ -22,6 +23,15 @@ class Questions:
 
     workspace: Workspace
     name: str
+
+    @property
+    def portal_url(self) -> str:
+        """Where the experiment is in its store; there is no portal."""
+        return f"{self.workspace.url}/{experiment_folder(self.name)}".rstrip("/")
+
+    def get_portal_url(self) -> str:
+        """Return where the experiment is in its store; there is no portal."""
+        return self.portal_url
 
     def runs(self, columns: Sequence[str] | str = ()) -> pl.LazyFrame:
         """Return all runs, children too, as a LazyFrame, newest first.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from objrun.conversion import to_text
 from objrun.errors import RunNotFoundError, UnavailableError, UserErrorException
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     Factory = Callable[..., "Run"]
 
+T = TypeVar("T", bound="Run")
+
 MAX_CHILDREN = 100
 """Children that one call of `create_children` makes at most."""
 
@@ -42,6 +44,7 @@ class Run(RunLife, RunSource):
     """One run of an experiment. `Experiment.start_logging()` makes one; `Run.get` finds one.
 
     `Run(experiment, run_id)` fetches a run of this experiment; RunNotFoundError if there is none.
+    With a folder `outputs`, what is new there when this handle ends the run becomes files of it.
     As a context manager it completes at the end and fails on an exception, which propagates.
 
     >>> run.status
@@ -50,7 +53,7 @@ class Run(RunLife, RunSource):
 
     _factories: ClassVar[dict[str, Factory]] = {}
 
-    def __init__(self, experiment: Experiment, run_id: str) -> None:
+    def __init__(self, experiment: Experiment, run_id: str, outputs: str | None = None) -> None:
         """Fetch the last version of the run."""
         version = find_version(experiment.workspace, check_run_id(run_id))
         state = version.state
@@ -58,6 +61,7 @@ class Run(RunLife, RunSource):
             message = f"experiment {experiment.name!r} has no run {run_id!r}"
             raise RunNotFoundError(message)
         self._open(experiment, version)
+        self.outputs = watch(outputs or False)
 
     @classmethod
     def of_version(
@@ -157,12 +161,7 @@ class Run(RunLife, RunSource):
         >>> Run.get(ws, run.id).number == run.number
         True
         """
-        from objrun.experiment import Experiment
-
-        version = find_version(workspace, check_run_id(run_id))
-        if version.state is None:
-            raise TypeError
-        return Run.of_version(Experiment(workspace, version.state.experiment), version)
+        return find_run(Run, workspace, run_id)._provided()  # noqa: SLF001 - its own class
 
     @staticmethod
     def resume(workspace: Workspace, run_id: str, from_step: int | None = None) -> Run:
@@ -253,11 +252,11 @@ class Run(RunLife, RunSource):
         cls._factories[runtype] = run_factory
 
     @staticmethod
-    def get_context(allow_offline: bool = True) -> Any:
+    def get_context(allow_offline: bool = True, used_for_context_manager: bool = False) -> Any:
         """Return the run that this process was started for, else an offline run that prints.
 
         A launcher sets `OBJRUN_RUN_ID` and `OBJRUN_URL`. Raises RunEnvironmentException where
-        they are not set and `allow_offline` is False.
+        they are not set and `allow_offline` is False. `used_for_context_manager` means nothing.
 
         >>> Run.get_context().id[:10]
         'OfflineRun'
@@ -360,9 +359,19 @@ def find_version(workspace: Workspace, run_id: str) -> Version[RunState]:
     return version
 
 
+def find_run(cls: type[T], workspace: Workspace, run_id: str) -> T:
+    """Return a run of any experiment as an object of a class; see `find_version`."""
+    from objrun.experiment import Experiment
+
+    version = find_version(workspace, check_run_id(run_id))
+    if version.state is None:
+        raise TypeError
+    return _opened(cls, Experiment(workspace, version.state.experiment), version)
+
+
 def _opened(
-    cls: type[Run], experiment: Experiment, version: Version[RunState], spool: Spool | None = None
-) -> Run:
+    cls: type[T], experiment: Experiment, version: Version[RunState], spool: Spool | None = None
+) -> T:
     run = cls.__new__(cls)
     run._open(experiment, version, spool)  # noqa: SLF001 - the other constructor of the class
     return run

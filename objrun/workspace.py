@@ -7,6 +7,7 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from objrun.elsewhere import Elsewhere
 from objrun.errors import CorruptObjectWarning, FormatError, NotAStoreError, UserErrorException
 from objrun.format import keys
 from objrun.format.checking import format_time
@@ -38,7 +39,7 @@ DEFAULT_URL = "./objrun"
 """Where a workspace is when neither an URL nor `OBJRUN_URL` is given."""
 
 
-class Workspace(Upkeep):
+class Workspace(Upkeep, Elsewhere):
     """One objrun store: a folder, or a prefix of a bucket.
 
     `url` is a path or any fsspec URL (`s3://bucket/prefix`); without one, the environment variable
@@ -99,6 +100,21 @@ class Workspace(Upkeep):
     def name(self) -> str:
         """The last piece of the URL."""
         return self.url.rstrip("/").rpartition("/")[2]
+
+    @property
+    def location(self) -> str:
+        """The scheme of the URL, such as "s3" or "file": what is a region in Azure ML."""
+        return self.url.partition("://")[0]
+
+    @property
+    def subscription_id(self) -> str:
+        """Empty: there are no subscriptions."""
+        return ""
+
+    @property
+    def resource_group(self) -> str:
+        """Empty: there are no groups of resources."""
+        return ""
 
     @property
     def store_id(self) -> str:
@@ -164,9 +180,10 @@ class Workspace(Upkeep):
         return workspace
 
     @classmethod
-    def from_config(cls, path: str | Path | None = None) -> Workspace:
+    def from_config(cls, path: str | Path | None = None, auth: Any = None) -> Workspace:
         """Return the workspace of the configuration at `path`, or of the nearest one above.
 
+        `auth` is accepted and means nothing: credentials are those of the file system.
         Raises UserErrorException where there is none or it is damaged.
         """
         from objrun import config

@@ -17,6 +17,7 @@ NAMES = [
     "RunEnvironmentException",
     "ServiceException",
     "UserErrorException",
+    "VERSION",
     "Workspace",
     "__version__",
     "errors",
