@@ -68,13 +68,14 @@ AVAILABLE = [name for name, row in ROWS.items() if row.verdict in ("same", "bett
 
 def attributes(cls: type) -> set[str]:
     """Names of a class, also those that only its methods assign."""
-    source = ast.parse(inspect.getsource(cls))
-    assigned = {
-        node.attr
-        for node in ast.walk(source)
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-    }
-    return {*dir(cls), *inspect.get_annotations(cls), *assigned}
+    found = {*dir(cls)}
+    for base in cls.__mro__[:-1]:
+        found |= {*inspect.get_annotations(base)} | {
+            node.attr
+            for node in ast.walk(ast.parse(inspect.getsource(base)))
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+        }
+    return found
 
 
 def parameters(signature: str) -> list[inspect.Parameter]:
