@@ -196,6 +196,8 @@ class LocalStore:
                 # Somebody removed a folder that was there before, or was empty: look again.
                 self._tree.forget()
                 self._scratch_ready = False
+                # Who removes it may be at it again just when this thread has its turn.
+                clock.sleep(clock.below(_TRIES - left) / 1000)
         if self._durable:
             sync_folder(path[: path.rindex("/")])
 
