@@ -77,4 +77,4 @@ def test_what_cannot_be_submitted_makes_no_run(local_ws: Workspace, submit: Subm
         experiment.submit("train.py")
     with pytest.raises(UserErrorException, match="memory"):
         submit(Workspace("memory://nobody"), "")
-    assert len(experiment.get_runs()) == 0
+    assert local_ws.store.list("runs/") == []
