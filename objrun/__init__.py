@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     )
     from objrun.experiment import Experiment
     from objrun.run import Run
-    from objrun.submission.config import ScriptRunConfig
-    from objrun.submission.targets import LocalTarget
     from objrun.workspace import Workspace
 
 __version__ = VERSION = "0.1.0"
@@ -38,11 +36,9 @@ __all__ = [
     "VERSION",
     "ActivityFailedException",
     "Experiment",
-    "LocalTarget",
     "ObjrunError",
     "Run",
     "RunEnvironmentException",
-    "ScriptRunConfig",
     "ServiceException",
     "UserErrorException",
     "Workspace",
@@ -52,9 +48,7 @@ __all__ = [
 
 _HOMES = {
     "Experiment": "objrun.experiment",
-    "LocalTarget": "objrun.submission.targets",
     "Run": "objrun.run",
-    "ScriptRunConfig": "objrun.submission.config",
     "Workspace": "objrun.workspace",
 }
 

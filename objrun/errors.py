@@ -30,6 +30,7 @@
     ├── PointsLostError                the buffer was full for too long: points were dropped
     ├── ActivityFailedException        the run that was waited for has failed
     ├── ExperimentExecutionException   waiting for a run was interrupted
+    ├── MissingExtraError              a package is not installed: an extra of objrun brings it
     └── RunEnvironmentException        this process was not started as a run of objrun
 
 Warnings derive from `ObjrunWarning`, so one filter silences or escalates them all.
@@ -209,6 +210,10 @@ class ActivityFailedException(ObjrunError):
 
 class ExperimentExecutionException(ObjrunError):
     """Waiting for a run was interrupted; the run itself goes on."""
+
+
+class MissingExtraError(ObjrunError):
+    """A package that an extra of objrun brings is not installed, or is too old."""
 
 
 class RunEnvironmentException(ObjrunError):

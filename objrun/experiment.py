@@ -17,6 +17,7 @@ from objrun.errors import (
 from objrun.experiment_chain import ExperimentChain
 from objrun.format.names import check_key, check_run_id
 from objrun.outputs import watch
+from objrun.plotting import ExperimentPlots
 from objrun.protocol.blind import begin
 from objrun.protocol.chain import create, first_version
 from objrun.protocol.experiments import unless_damaged
@@ -28,7 +29,6 @@ from objrun.run import Run
 from objrun.source import UNASKED, start_with_snapshot
 from objrun.start import Start, property_texts, tag_texts
 from objrun.storage import together
-from objrun.submitting import Submitting
 
 if TYPE_CHECKING:
     import os
@@ -47,7 +47,7 @@ VIEWS = {"ActiveOnly": ("active",), "ArchivedOnly": ("archived",), "All": ("acti
 """Lifecycles that each view of `Experiment.list` shows."""
 
 
-class Experiment(ExperimentChain, Questions, Submitting):
+class Experiment(ExperimentChain, Questions, ExperimentPlots):
     """A named set of runs in a workspace, made by the first write to it.
 
     `name` has 1 to 255 letters, digits, `_` or `-` and begins with an ASCII letter or digit, else
@@ -105,7 +105,7 @@ class Experiment(ExperimentChain, Questions, Submitting):
         version = None
         try:
             version = self.first_version(start)
-            self.create_run(version, is_new=start.run_id is None)
+            self._create_run(version, is_new=start.run_id is None)
         except (StoreError, CommitUnknownError) as error:
             if spool is None or not spool.open(error):
                 raise
@@ -126,7 +126,7 @@ class Experiment(ExperimentChain, Questions, Submitting):
         start = replace(start, properties={**recorded, **start.properties})
         return first_version(start.state(self.name, run_id, number), [CREATE], place)
 
-    def create_run(self, version: Version[RunState], *, is_new: bool) -> None:
+    def _create_run(self, version: Version[RunState], *, is_new: bool) -> None:
         """Store version 1 of a run; RunExistsError for an id that is not `is_new` and is taken."""
         run_id = version.state.run_id if version.state else ""
         store, scheme = self.workspace.writing(), run_scheme(self.name, run_id)

@@ -27,14 +27,13 @@ class Start:
     display_name: str | None = None
     description: str | None = None
     type: str | None = None
-    status: str = "Running"
     parent: RunState | None = None
     tags: Mapping[str, str | None] = field(default_factory=dict)
     properties: Mapping[str, str | None] = field(default_factory=dict)
     outputs: Outputs | None = None
 
     def state(self, experiment: str, run_id: str, number: int) -> RunState:
-        """Return the first state of the run in an experiment."""
+        """Return the first state of the run in an experiment; it is Running."""
         now = clock.now()
         parent = self.parent
         return RunState(
@@ -47,9 +46,9 @@ class Start:
             display_name=self.display_name or self.name or f"{experiment}_{number}",
             description=self.description,
             type=self.type,
-            status=self.status,
+            status="Running",
             created=now,
-            started=now if self.status == "Running" else None,
+            started=now,
             tags=self.tags,
             properties={**start_properties(), **self.properties},
         )

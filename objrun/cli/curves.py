@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
-from objrun.errors import ObjrunError
+from objrun.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,10 +18,6 @@ COLOURS: Final = ("green", "blue", "magenta", "yellow", "cyan", "red")
 
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 """What curves are drawn with where there are no colours."""
-
-
-class MissingExtraError(ObjrunError):
-    """A package that an extra of objrun brings is not installed, or is too old."""
 
 
 def check_extra() -> None:

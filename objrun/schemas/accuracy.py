@@ -101,9 +101,9 @@ def accuracy_problems(data: dict[str, Any]) -> Iterator[str]:
         thresholds, tables = data.get(f"{kind}_thresholds"), data.get(f"{kind}_tables")
         yield from numbers(thresholds, f"data.{kind}_thresholds")
         yield from a_list(tables, f"data.{kind}_tables", size)
-        for index, table in enumerate(tables if isinstance(tables, list) else ()):
+        for index, table in enumerate(found := tables if isinstance(tables, list) else []):
             path = f"data.{kind}_tables[{index}]"
-            yield from a_list(table, path, length(tables[0]))
+            yield from a_list(table, path, length(found[0]))
             yield from _row_problems(table if isinstance(table, list) else [], path, samples)
 
 

@@ -15,6 +15,7 @@ from objrun import Experiment, Workspace
 from objrun.cli import curves
 from objrun.cli.program import program
 from objrun.demo.sweep import ChildFailedError, sweep
+from objrun.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,5 +168,5 @@ def test_a_missing_extra_is_named(
     assert printed.code == 1
     assert "pip install 'objrun[demo]'" in printed.err
     assert not (tmp_path / "store").exists()
-    with pytest.raises(curves.MissingExtraError, match="plotext 6"):
+    with pytest.raises(MissingExtraError, match="plotext 6"):
         curves.check_extra()

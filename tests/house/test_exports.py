@@ -12,11 +12,9 @@ import objrun
 NAMES = [
     "ActivityFailedException",
     "Experiment",
-    "LocalTarget",
     "ObjrunError",
     "Run",
     "RunEnvironmentException",
-    "ScriptRunConfig",
     "ServiceException",
     "UserErrorException",
     "VERSION",

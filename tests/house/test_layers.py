@@ -36,6 +36,8 @@ PARTS = {
     "logs": Part(""),
     # Pure, of L0 too: a document is checked before it is anything of the format.
     "schemas": Part("errors", "", "numpy"),
+    # Pictures of values; whoever is asked for one loads them.
+    "plots": Part("errors schemas", "matplotlib numpy polars"),
     # L1: siblings that never meet
     "format": Part("errors clock", "orjson pyarrow"),
     "storage": Part("errors clock logs", "", "storage fsspec"),
@@ -48,7 +50,7 @@ PARTS = {
     "api": Part(
         "errors clock logs schemas format storage protocol",
         "orjson pyarrow",
-        "api run_list query tables keyring matplotlib numpy pandas pathspec polars",
+        "PIL api run_list plots query tables keyring matplotlib numpy pandas pathspec polars",
     ),
     # Of L4 too, for those who ask: loaded by the first list of runs.
     "run_list": Part("errors clock format storage protocol tables query api"),
