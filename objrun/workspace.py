@@ -26,6 +26,7 @@ from objrun.upkeep import Upkeep
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from typing import Never
 
     import polars as pl
 
@@ -66,8 +67,15 @@ class Workspace(Upkeep, Elsewhere):
         self,
         url: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        **others: Never,
     ) -> None:
         """Name the store; nothing is sent."""
+        if others:
+            message = (
+                "a workspace is made of the URL of a folder or a bucket, and storage_options, not "
+                f"{', '.join(others)}: Workspace('s3://bucket/prefix')"
+            )
+            raise TypeError(message)
         given = url if url is not None else os.environ.get("OBJRUN_URL") or DEFAULT_URL
         self.storage_options = dict(storage_options or {})
         self._tidy = patience_of(self.storage_options.get("auto_compact"))
@@ -150,13 +158,14 @@ class Workspace(Upkeep, Elsewhere):
         storage_options: Mapping[str, Any] | None = None,
         *,
         exist_ok: bool = False,
+        **others: Never,
     ) -> Workspace:
         """Make a store now and return it; one that exists is a UserErrorException or `exist_ok`.
 
         >>> Workspace.create("memory://made").name
         'made'
         """
-        workspace = cls(url, storage_options)
+        workspace = cls(url, storage_options, **others)
         try:
             workspace.reading()
         except NotAStoreError:
@@ -173,9 +182,10 @@ class Workspace(Upkeep, Elsewhere):
         cls,
         url: str | os.PathLike[str] | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        **others: Never,
     ) -> Workspace:
         """Return the store at `url`; NotAStoreError if there is none."""
-        workspace = cls(url, storage_options)
+        workspace = cls(url, storage_options, **others)
         workspace.reading()
         return workspace
 

@@ -91,9 +91,9 @@ OWN = {
     "Workspace.gc": "(self, older_than=datetime.timedelta(days=30), *, dry_run=False)",
     "Experiment.runs": "(self, columns=())",
     "Experiment.metrics": "(self)",
-    "Workspace.__init__": "(self, url=None, storage_options=None)",
-    "Workspace.create": "(url=None, storage_options=None, *, exist_ok=False)",
-    "Workspace.get": "(url=None, storage_options=None)",
+    "Workspace.__init__": "(self, url=None, storage_options=None, **others)",
+    "Workspace.create": "(url=None, storage_options=None, *, exist_ok=False, **others)",
+    "Workspace.get": "(url=None, storage_options=None, **others)",
     "Workspace.runs": "(self, columns=())",
 }
 CLASSES = {"Run": Run, "Experiment": Experiment, "Workspace": Workspace}

@@ -12,6 +12,7 @@ from objrun import Experiment, Run, UserErrorException, Workspace
 from objrun.elsewhere import MODULE, OF
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -93,3 +94,9 @@ def test_workspace_object_is_not_there() -> None:
 
 def test_workspaces_are_not_listed() -> None:
     assert not hasattr(Workspace, "list")
+
+
+@pytest.mark.parametrize("make", [Workspace, Workspace.create, Workspace.get])
+def test_a_workspace_of_azure_ml_is_told_to_be_a_url(make: Callable[..., Workspace]) -> None:
+    with pytest.raises(TypeError, match=r"URL of a folder or a bucket.*not name, resource_group"):
+        make(name="mine", resource_group="g")
