@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     )
     from objrun.experiment import Experiment
     from objrun.run import Run
+    from objrun.submission.config import ScriptRunConfig
+    from objrun.submission.targets import LocalTarget
     from objrun.workspace import Workspace
 
 __version__ = VERSION = "0.1.0"
@@ -36,9 +38,11 @@ __all__ = [
     "VERSION",
     "ActivityFailedException",
     "Experiment",
+    "LocalTarget",
     "ObjrunError",
     "Run",
     "RunEnvironmentException",
+    "ScriptRunConfig",
     "ServiceException",
     "UserErrorException",
     "Workspace",
@@ -48,7 +52,9 @@ __all__ = [
 
 _HOMES = {
     "Experiment": "objrun.experiment",
+    "LocalTarget": "objrun.submission.targets",
     "Run": "objrun.run",
+    "ScriptRunConfig": "objrun.submission.config",
     "Workspace": "objrun.workspace",
 }
 

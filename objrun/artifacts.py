@@ -11,10 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from objrun import clock
-from objrun.errors import FileConflictError, UserErrorException
-from objrun.format import file_keys
+from objrun.errors import FileConflictError, FileNotInRunError, UserErrorException
+from objrun.format import file_keys, log_keys
 from objrun.format.names import check_file_name
-from objrun.protocol.files import PART, StoredFile, find_file, read_file, read_range, store_file
+from objrun.protocol.files import (
+    PART,
+    StoredFile,
+    find_file,
+    list_files,
+    read_file,
+    read_range,
+    store_file,
+)
+from objrun.protocol.log_reader import LogReader, list_streams
 from objrun.storage import in_flight
 
 if TYPE_CHECKING:
@@ -126,19 +135,58 @@ def download_all(store: Store, run: str, names: Sequence[str], targets: Sequence
     _each(zip(names, targets, strict=True), lambda pair: download(store, run, *pair))
 
 
+def names_of(store: Store, run: str) -> list[str]:
+    """Return the names of all files and logs of a run, sorted."""
+    streams = (f"{log_keys.FOLDER}{stream}" for stream in list_streams(store, run))
+    return sorted({*list_files(store, run), *streams})
+
+
 def open_file(store: Store, run: str, name: str) -> BinaryIO:
-    """Return a file of a run to read from; FileNotInRunError if there is none."""
-    return cast("BinaryIO", io.BufferedReader(_Remote(store, *find_file(store, run, name, BLOCK))))
+    """Return a file of a run to read from; FileNotInRunError if there is none.
+
+    A log is what there is of it now, read whole into a temporary file where it is large.
+    """
+    try:
+        raw = _Remote(store, *find_file(store, run, name, BLOCK))
+        return cast("BinaryIO", io.BufferedReader(raw))
+    except FileNotInRunError:
+        parts = _log(store, run, name)
+        if parts is None:
+            raise
+    import tempfile
+
+    copy = tempfile.SpooledTemporaryFile(PART)  # noqa: SIM115 - the caller closes it
+    copy.writelines(parts)
+    copy.seek(0)
+    return cast("BinaryIO", copy)
+
+
+def _log(store: Store, run: str, name: str) -> Iterator[bytes] | None:
+    """Return the bytes of the log that has the name of a file, None where there is none."""
+    stream = name.removeprefix(log_keys.FOLDER)
+    if stream == name or stream not in list_streams(store, run):
+        return None
+    return LogReader(store, run, stream).read()
+
+
+def _parts_of(store: Store, run: str, name: str) -> Iterator[bytes]:
+    """Return the bytes of a file or of a log; FileNotInRunError where there is neither."""
+    try:
+        return read_file(store, *find_file(store, run, name))
+    except FileNotInRunError:
+        if (parts := _log(store, run, name)) is not None:
+            return parts
+        raise
 
 
 def download(store: Store, run: str, name: str, target: Path) -> None:
     """Write a file to a path, under another name until it is whole."""
-    file, first = find_file(store, run, name)
+    parts = _parts_of(store, run, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name[:100]}.{clock.random_hex(4)}.part")
     try:
         with part.open("wb") as out:
-            for data in read_file(store, file, first):
+            for data in parts:
                 out.write(data)
         part.replace(target)
     finally:

@@ -29,6 +29,7 @@ from objrun.run import Run
 from objrun.source import UNASKED, start_with_snapshot
 from objrun.start import Start, property_texts, tag_texts
 from objrun.storage import together
+from objrun.submitting import Submitting
 
 if TYPE_CHECKING:
     import os
@@ -47,7 +48,7 @@ VIEWS = {"ActiveOnly": ("active",), "ArchivedOnly": ("archived",), "All": ("acti
 """Lifecycles that each view of `Experiment.list` shows."""
 
 
-class Experiment(ExperimentChain, Questions, ExperimentPlots):
+class Experiment(ExperimentChain, Questions, ExperimentPlots, Submitting):
     """A named set of runs in a workspace, made by the first write to it.
 
     `name` has 1 to 255 letters, digits, `_` or `-` and begins with an ASCII letter or digit, else
@@ -105,7 +106,7 @@ class Experiment(ExperimentChain, Questions, ExperimentPlots):
         version = None
         try:
             version = self.first_version(start)
-            self._create_run(version, is_new=start.run_id is None)
+            self.create_run(version, is_new=start.run_id is None)
         except (StoreError, CommitUnknownError) as error:
             if spool is None or not spool.open(error):
                 raise
@@ -126,7 +127,7 @@ class Experiment(ExperimentChain, Questions, ExperimentPlots):
         start = replace(start, properties={**recorded, **start.properties})
         return first_version(start.state(self.name, run_id, number), [CREATE], place)
 
-    def _create_run(self, version: Version[RunState], *, is_new: bool) -> None:
+    def create_run(self, version: Version[RunState], *, is_new: bool) -> None:
         """Store version 1 of a run; RunExistsError for an id that is not `is_new` and is taken."""
         run_id = version.state.run_id if version.state else ""
         store, scheme = self.workspace.writing(), run_scheme(self.name, run_id)

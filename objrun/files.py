@@ -96,16 +96,16 @@ class RunFiles:
         return self._uploaded(below(name, path), overwrite=overwrite)
 
     def get_file_names(self) -> list[str]:
-        """Return the names of all files of the run, sorted: one LIST.
+        """Return the names of all files of the run, sorted, its logs among them: two LISTs.
 
         >>> from io import BytesIO
         >>> done = run.upload_file("outputs/notes.txt", BytesIO(b"fine"))
         >>> run.get_file_names()
         ['outputs/notes.txt']
         """
-        from objrun.protocol.files import list_files
+        from objrun.artifacts import names_of
 
-        return [*list_files(self._readable(), self.id)]
+        return names_of(self._readable(), self.id)
 
     def download_file(
         self, name: str, output_file_path: str | os.PathLike[str] | None = None

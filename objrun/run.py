@@ -8,7 +8,6 @@ from objrun.conversion import to_text
 from objrun.errors import RunNotFoundError, UnavailableError, UserErrorException
 from objrun.format.names import check_run_id
 from objrun.format.states import type_of
-from objrun.life import RunLife
 from objrun.metrics import Address, RunMetrics
 from objrun.outputs import Outputs, watch
 from objrun.plotting import RunPlots
@@ -16,6 +15,7 @@ from objrun.protocol.blind import chain_on
 from objrun.protocol.chain import Chain, follow, load_last
 from objrun.protocol.live import run_scheme
 from objrun.protocol.tombstones import is_free
+from objrun.run_jobs import RunJobs
 from objrun.source import RunSource
 from objrun.start import Start, children_tags
 
@@ -41,7 +41,7 @@ MAX_CHILDREN = 100
 """Children that one call of `create_children` makes at most."""
 
 
-class Run(RunLife, RunPlots, RunSource):
+class Run(RunJobs, RunPlots, RunSource):
     """One run of an experiment. `Experiment.start_logging()` makes one; `Run.get` finds one.
 
     `Run(experiment, run_id)` fetches a run of this experiment; RunNotFoundError if there is none.

@@ -70,12 +70,17 @@ def spools_of(option: object) -> str:
     if given:
         message = f"spool ({FOLDER}) is a folder, or off, not {given!r}"
         raise UserErrorException(message)
+    return os.path.join(state_folder(), "spool")
+
+
+def state_folder() -> str:
+    """Return the folder for what this user's programs leave to later ones, as XDG has it."""
     states = os.environ.get("XDG_STATE_HOME", "")
     # A relative path there counts as none, by the specification.
     root = states if os.path.isabs(states) else os.path.expanduser("~/.local/state")
     # A user without a home.
     root = root if os.path.isabs(root) else "/tmp"  # noqa: S108 - a folder in it is nobody's else
-    return os.path.join(root, "objrun", "spool")
+    return os.path.join(root, "objrun")
 
 
 class Spool:

@@ -27,13 +27,14 @@ class Start:
     display_name: str | None = None
     description: str | None = None
     type: str | None = None
+    status: str = "Running"
     parent: RunState | None = None
     tags: Mapping[str, str | None] = field(default_factory=dict)
     properties: Mapping[str, str | None] = field(default_factory=dict)
     outputs: Outputs | None = None
 
     def state(self, experiment: str, run_id: str, number: int) -> RunState:
-        """Return the first state of the run in an experiment; it is Running."""
+        """Return the first state of the run in an experiment."""
         now = clock.now()
         parent = self.parent
         return RunState(
@@ -46,9 +47,9 @@ class Start:
             display_name=self.display_name or self.name or f"{experiment}_{number}",
             description=self.description,
             type=self.type,
-            status="Running",
+            status=self.status,
             created=now,
-            started=now,
+            started=now if self.status == "Running" else None,
             tags=self.tags,
             properties={**start_properties(), **self.properties},
         )

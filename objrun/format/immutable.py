@@ -12,7 +12,7 @@ def is_immutable(key: str) -> bool:
     That is so of all but markers, the header, which tells one store from the next at its place,
     and claims of numbers, which are freed when an experiment is purged. (Chains go on behind their
     tombstones, checkpoints behind the last; ids of runs, writers and tables are not used twice.)
-    The bytes of files do not change, either, but are too large to keep.
+    The bytes of files and logs do not change, either, but are too large to keep.
 
     >>> is_immutable("runs/r1/state/00000001.json"), is_immutable("objrun.json")
     (True, False)

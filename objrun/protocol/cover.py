@@ -7,12 +7,27 @@ over, and may have a gap where a dead writer's object never arrived. Each row co
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from objrun.format.keys import SegmentKey
+
+
+class Span(Protocol):
+    """Offsets `[start, stop)` of one writer: rows of a segment, bytes of a log."""
+
+    @property
+    def start(self) -> int:
+        """The first of them."""
+
+    @property
+    def stop(self) -> int:
+        """The first behind them."""
+
+
+S = TypeVar("S", bound=Span)
 
 
 class Piece(NamedTuple):
@@ -44,22 +59,28 @@ def choose(
         writers[segment.run, segment.writer].append(segment)
     chosen: list[Piece] = []
     for writer in sorted(writers):
-        chosen += _walk(writers[writer], (coverage or {}).get(writer, 0))
+        found = walk(writers[writer], (coverage or {}).get(writer, 0))
+        chosen += [Piece(*each) for each in found]
     return chosen
 
 
-def _walk(segments: list[SegmentKey], position: int) -> list[Piece]:
-    """Return the pieces of one writer from `position` to its first gap, in one pass."""
-    pieces: list[Piece] = []
-    best: SegmentKey | None = None
-    for segment in sorted(segments, key=lambda s: (s.start, s.stop)):
-        if segment.start > position:
-            if best is None or segment.start > best.stop:
+def walk(spans: Iterable[S], position: int) -> list[tuple[S, int]]:
+    """Return the spans of one writer from `position` to its first gap, each with what to skip.
+
+    >>> from objrun.format.keys import SegmentKey
+    >>> [skip for _, skip in walk([SegmentKey("e", "r", "w", 0, 5)], 3)]
+    [3]
+    """
+    pieces: list[tuple[S, int]] = []
+    best: S | None = None
+    for span in sorted(spans, key=lambda s: (s.start, s.stop)):
+        if span.start > position:
+            if best is None or span.start > best.stop:
                 break
-            pieces.append(Piece(best, position - best.start))
+            pieces.append((best, position - best.start))
             position, best = best.stop, None
-        if segment.start <= position < segment.stop and (best is None or segment.stop > best.stop):
-            best = segment
+        if span.start <= position < span.stop and (best is None or span.stop > best.stop):
+            best = span
     if best is not None:
-        pieces.append(Piece(best, position - best.start))
+        pieces.append((best, position - best.start))
     return pieces

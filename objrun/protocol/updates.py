@@ -41,6 +41,8 @@ class Update(Protocol[S]):
 class SetStatus:
     """Move a run to `status` at `time`; the first terminal status of an attempt stays.
 
+    One that is asked to be canceled ends, whatever else its launcher says meanwhile.
+
     `attempt`: that of who says so. What one says of an attempt that was followed by another, as a
     process that was taken for dead, changes nothing.
     """
@@ -59,7 +61,8 @@ class SetStatus:
     def apply(self, state: RunState) -> RunState:
         """Return the state after this change."""
         is_late = self.attempt < state.attempt
-        if is_late or state.status in TERMINAL or state.status == self.status:
+        is_asked = state.status == "CancelRequested" and self.status not in TERMINAL
+        if is_late or is_asked or state.status in (*TERMINAL, self.status):
             return state
         state = replace(state, status=self.status)
         if self.status == "Running" and state.started is None:

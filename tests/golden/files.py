@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 def encode(name: str) -> str:
@@ -46,7 +46,32 @@ def files_of(objects: Mapping[str, bytes], run: str) -> dict[str, dict[str, Any]
         entry = entries.get(named, {})
         told = {"size": len(data), "sha256": entry.get("sha256"), "text": data.decode()}
         found[named[0]] = named[1], told
-    return {name: told for name, (_, told) in found.items()}
+    logs = {
+        f"logs/{name}": {"size": len(data), "sha256": None, "text": data.decode()}
+        for name, data in _logs_of(objects, run)
+    }
+    return logs | {name: told for name, (_, told) in found.items()}
+
+
+def _logs_of(objects: Mapping[str, bytes], run: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the logs of a run as section 9.9 says."""
+    streams: dict[str, dict[str, list[tuple[int, int, bytes]]]] = {}
+    rule = re.compile(f"runs/{run}/logs/([^/~]+)/([0-9a-f]{{16}})-([0-9]{{12}})-([0-9]{{12}})")
+    for key, data in objects.items():
+        if (found := rule.fullmatch(key)) and int(found[3]) < int(found[4]):
+            name = unquote(found[1])
+            if encode(name) == found[1] and not {"", ".", ".."} & {*name.split("/")}:
+                chunk = (int(found[3]), int(found[4]), data)
+                streams.setdefault(name, {}).setdefault(found[2], []).append(chunk)
+    for name, writers in streams.items():
+        text = b""
+        for writer in sorted(writers):
+            p = 0
+            while fitting := [each for each in writers[writer] if each[0] <= p < each[1]]:
+                start, stop, data = max(fitting, key=lambda each: each[1])
+                text += data[p - start :]
+                p = stop
+        yield name, text
 
 
 def _plain(path: str) -> tuple[str, int] | None:

@@ -154,7 +154,8 @@ def _state(objects: Mapping[str, bytes], run: str, version: int) -> dict[str, An
 
 def _set_status(state: dict[str, Any], op: Mapping[str, Any]) -> None:
     is_late = (op.get("attempt") or 1) < (state.get("attempt") or 1)
-    if is_late or state["status"] in (*TERMINAL, op["status"]):
+    is_asked = state["status"] == "CancelRequested" and op["status"] not in TERMINAL
+    if is_late or is_asked or state["status"] in (*TERMINAL, op["status"]):
         return
     state["status"] = op["status"]
     if op["status"] == "Running" and state["started"] is None:

@@ -23,12 +23,14 @@ from objrun.format import (
     heartbeat_keys,
     immutable,
     keys,
+    log_keys,
     pages,
     segments,
     thrift,
     values,
 )
 from objrun.format.checkpoints import TableFile
+from objrun.format.log_keys import ChunkKey
 from objrun.format.shared import decode_environment, encode_environment, environment_key
 from objrun.format.tables import SCHEMAS
 from objrun.storage import MemoryStore
@@ -316,6 +318,9 @@ def subjects() -> dict[str, Subject]:
         f"{form}.values.from_json": Subject([b'{"int":"12"}'], _of_json, (ValueError,)),
         f"{form}.values.from_point": Subject([b"7", b"[1,2]"], _point, (ValueError,)),
         f"{form}.immutable.is_immutable": _text(immutable.is_immutable, *keyed),
+        f"{form}.log_keys.parse_chunk": _text(
+            log_keys.parse_chunk, log_keys.chunk(ChunkKey("r", "a/b", "0199c0ffee00beef", 0, 9))
+        ),
         f"{form}.file_keys.parse_artifact": _text(
             file_keys.parse_artifact, "runs/r/artifacts/a%2Fb/1"
         ),

@@ -12,9 +12,11 @@ import objrun
 NAMES = [
     "ActivityFailedException",
     "Experiment",
+    "LocalTarget",
     "ObjrunError",
     "Run",
     "RunEnvironmentException",
+    "ScriptRunConfig",
     "ServiceException",
     "UserErrorException",
     "VERSION",

@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from objrun.format import file_keys, keys
+from objrun.format import file_keys, keys, log_keys
 from objrun.format.checking import format_time
 from objrun.format.documents import document_bytes
 from objrun.format.shared import DIFF, SNAPSHOT, references
@@ -347,6 +347,38 @@ def files() -> Case:
     return case
 
 
+def logs() -> Case:
+    case = Case("logs", "chunks that overlap, are left over, or behind a gap", ("3.1", "9.9"))
+    case.header()
+    case.experiment()
+    case.run("r1")
+    first, second = "0199c0ffee00beef", "0199c0ffee010000"
+    text = "epoch 1\n\u00e9poque 2\n".encode()
+    for writer, start, stop in (
+        (second, 0, 4), (first, 0, 3), (first, 3, 6), (first, 0, 10), (first, 5, len(text)),
+        (first, len(text) + 1, len(text) + 3), (second, 6, 8),
+    ):  # fmt: skip
+        data = (text if writer == first else b"more")[start:stop]
+        place = log_keys.ChunkKey("r1", "std_log.txt", writer, start, stop)
+        case.objects[log_keys.chunk(place)] = data.ljust(stop - start, b"x")  # behind a gap
+    case.expect_file("r1", "logs/std_log.txt", text + b"more", None)
+    place = log_keys.ChunkKey("r1", "rank 1/err", first, 0, 1)
+    case.objects[log_keys.chunk(place)] = b"!"
+    case.expect_file("r1", "logs/rank 1/err", b"!", None)
+    case.file("r1", "logs/hidden", b"a file")
+    place = log_keys.ChunkKey("r1", "hidden", first, 0, 5)
+    case.objects[log_keys.chunk(place)] = b"a log"
+    for name in (
+        "a/b/c",
+        f"x/{first}-0-5",
+        f"x/{first}-000000000005-000000000005",
+        f"%2E./{first}-000000000000-000000000005",
+        "x/0-000000000000-000000000005",
+    ):
+        case.objects[f"{log_keys.logs('r1')}{name}"] = b"noise"
+    return case
+
+
 def unknown_fields() -> Case:
     case = Case(
         "unknown_fields",
@@ -501,7 +533,7 @@ def shared() -> Case:
 
 _CASES: Final = (
     empty, one_run, exact_types, kinds, steps, writers, segments, versions, markers, blind,
-    blind_twice, children, names, files, unknown_fields, experiments, shared, damaged, purged,
+    blind_twice, children, names, files, logs, unknown_fields, experiments, shared, damaged, purged,
     compacted, compacted_writers, rewound, newer_checkpoint, newer_reader, newer_feature,
     newer_format, not_a_store,
 )  # fmt: skip

@@ -13,7 +13,7 @@ from objrun.errors import (
     NotFoundError,
     PermissionDeniedError,
 )
-from objrun.format import keys
+from objrun.format import keys, log_keys
 from objrun.format.documents import decode_run
 from objrun.protocol.copy import files
 from objrun.protocol.copy.compacted import become_first, copy_table
@@ -127,7 +127,9 @@ class Carrier:
             try:
                 size, stands = answer()
             except NotFoundError:
-                vanished.add(plan.run)
+                # What supersedes a chunk of a log is for the next copy.
+                if log_keys.parse_chunk(key) is None:
+                    vanished.add(plan.run)
             else:
                 self._count(1, size)
                 known = stands or keys.parse_segment(key) is not None

@@ -1,0 +1,113 @@
+"""What to run: a script with its source, or a command."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from objrun.errors import ExperimentExecutionException, UserErrorException
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SHARED = {
+    "script": "script",
+    "arguments": "arguments",
+    "command": "command",
+    "compute_target": "target",
+    "environment": "environment",
+    "max_run_duration_seconds": "max_run_duration_seconds",
+}
+"""Arguments, and what a `run_config` calls them."""
+
+
+class ScriptRunConfig:
+    """A script or a command, the folder it needs, and where and with what it runs.
+
+    `script`: a path in `source_directory` (default: here), with `arguments`, a list or a text.
+    `command`: instead of it a list of program and arguments, or a text for a shell; the program
+    `python` is the interpreter of `environment`. `compute_target`: see `objrun.submission.targets`;
+    None and "local" start it at once on this machine. `environment`: the folder of a virtual
+    environment, or an interpreter; None: that of the caller. `max_run_duration_seconds`: it is
+    canceled after so long. `run_config`: any object with some of these as attributes, which count
+    where the argument is not given. `docker_runtime_config` is accepted and means nothing.
+
+    Raises UserErrorException where script and command are both given, or neither, and for
+    `distributed_job_config` and `resume_from`, which there are not.
+
+    >>> ScriptRunConfig("src", script="train.py", arguments=["--lr", 0.1]).line()
+    ['python', 'train.py', '--lr', '0.1']
+    """
+
+    def __init__(
+        self,
+        source_directory: str | os.PathLike[str] | None = None,
+        script: str | None = None,
+        arguments: Sequence[Any] | str | None = None,
+        run_config: Any = None,
+        compute_target: Any = None,
+        environment: Any = None,
+        distributed_job_config: Any = None,
+        resume_from: Any = None,
+        max_run_duration_seconds: float | None = None,
+        command: Sequence[Any] | str | None = None,
+        docker_runtime_config: Any = None,  # noqa: ARG002 - of the reference
+    ) -> None:
+        """Take over what is given; the folder is looked at when it is submitted."""
+        if distributed_job_config is not None or resume_from is not None:
+            message = "distributed_job_config and resume_from are not supported: leave them out"
+            raise UserErrorException(message)
+        self.source_directory = os.fspath(source_directory or ".")
+        self.script = script
+        self.arguments = arguments
+        self.compute_target = compute_target
+        self.environment = environment
+        self.max_run_duration_seconds = max_run_duration_seconds
+        self.command = command
+        self.run_config = run_config
+        for name, theirs in _SHARED.items():
+            self._share(name, getattr(run_config, theirs, None))
+        if bool(self.script) == bool(self.command):
+            message = "a ScriptRunConfig takes either a script or a command"
+            raise UserErrorException(message)
+
+    def _share(self, name: str, theirs: Any) -> None:
+        if theirs is None or theirs == []:
+            return
+        if getattr(self, name) is None:
+            setattr(self, name, theirs)
+        else:
+            warnings.warn(f"{name} is given twice: that of run_config is ignored", stacklevel=4)
+
+    def line(self) -> list[str]:
+        """Return the program with its arguments; the word `python` is the interpreter."""
+        if self.script:
+            given = self.arguments or []
+            arguments = shlex.split(given) if isinstance(given, str) else [*map(str, given)]
+            return ["python", self.script, *arguments]
+        if isinstance(self.command, str):
+            return ["/bin/sh", "-c", self.command]
+        return [*map(str, self.command or [])]
+
+    def interpreter(self) -> str | None:
+        """Return the path of the interpreter, None for that of whoever launches the run."""
+        if self.environment is None:
+            return None
+        path = Path(os.fspath(self.environment)).expanduser().absolute()
+        found = path / "bin" / "python" if path.is_dir() else path
+        if not os.access(found, os.X_OK):
+            message = f"environment {str(path)!r} is neither a virtual environment nor a program"
+            raise UserErrorException(message)
+        return str(found)
+
+    def check(self) -> None:
+        """Raise ExperimentExecutionException where the folder or the script is not there."""
+        if not Path(self.source_directory).is_dir():
+            message = f"there is no folder {self.source_directory!r}"
+            raise ExperimentExecutionException(message)
+        if self.script and not Path(self.source_directory, self.script).is_file():
+            message = f"there is no script {self.script!r} in {self.source_directory!r}"
+            raise ExperimentExecutionException(message)
