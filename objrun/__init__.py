@@ -21,12 +21,15 @@ from objrun import errors
 if TYPE_CHECKING:
     from objrun.errors import (
         ActivityFailedException,
+        ModelPathNotFoundException,
         ObjrunError,
         RunEnvironmentException,
         ServiceException,
         UserErrorException,
+        WebserviceException,
     )
     from objrun.experiment import Experiment
+    from objrun.model import Model
     from objrun.run import Run
     from objrun.submission.config import ScriptRunConfig
     from objrun.submission.targets import LocalTarget
@@ -39,12 +42,15 @@ __all__ = [
     "ActivityFailedException",
     "Experiment",
     "LocalTarget",
+    "Model",
+    "ModelPathNotFoundException",
     "ObjrunError",
     "Run",
     "RunEnvironmentException",
     "ScriptRunConfig",
     "ServiceException",
     "UserErrorException",
+    "WebserviceException",
     "Workspace",
     "__version__",
     "errors",
@@ -53,6 +59,7 @@ __all__ = [
 _HOMES = {
     "Experiment": "objrun.experiment",
     "LocalTarget": "objrun.submission.targets",
+    "Model": "objrun.model",
     "Run": "objrun.run",
     "ScriptRunConfig": "objrun.submission.config",
     "Workspace": "objrun.workspace",

@@ -47,6 +47,11 @@ class RunAnnotations:
     _spooled: bool
     _left: Version[RunState] | None
 
+    @property
+    def is_spooled(self) -> bool:
+        """Whether the run goes on in the spool, since its store fails."""
+        return self._spooled
+
     def _commit(self, change: Any) -> RunState:
         try:
             return self._record(lambda chain: chain.commit(change))

@@ -97,7 +97,7 @@ def store_files(store: Store, run: str, files: Mapping[str, Any], *, overwrite: 
         with _opened(item[1]) as file:
             return store_file(store, run, item[0], file, overwrite=overwrite)
 
-    entries: list[FileEntry] = _each(files.items(), upload)
+    entries: list[FileEntry] = each(files.items(), upload)
     return Uploaded({entry.name: artifact_of(entry) for entry in entries})
 
 
@@ -132,7 +132,7 @@ def targets_of(
 
 def download_all(store: Store, run: str, names: Sequence[str], targets: Sequence[Path]) -> None:
     """Write files to paths, some at once."""
-    _each(zip(names, targets, strict=True), lambda pair: download(store, run, *pair))
+    each(zip(names, targets, strict=True), lambda pair: download(store, run, *pair))
 
 
 def names_of(store: Store, run: str) -> list[str]:
@@ -180,8 +180,12 @@ def _parts_of(store: Store, run: str, name: str) -> Iterator[bytes]:
 
 
 def download(store: Store, run: str, name: str, target: Path) -> None:
-    """Write a file to a path, under another name until it is whole."""
-    parts = _parts_of(store, run, name)
+    """Write a file of a run to a path; see `write_file`."""
+    write_file(target, _parts_of(store, run, name))
+
+
+def write_file(target: Path, parts: Iterable[bytes]) -> None:
+    """Write `parts` to a path, under another name until they are whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f".{target.name[:100]}.{clock.random_hex(4)}.part")
     try:
@@ -193,7 +197,7 @@ def download(store: Store, run: str, name: str, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _each(items: Iterable[Any], act: Callable[[Any], Any]) -> list[Any]:
+def each(items: Iterable[Any], act: Callable[[Any], Any]) -> list[Any]:
     """Do `act` for each, some at once, then raise the first error, or all conflicts as one."""
     done, errors = [], []
     for answer in in_flight(act, items, at_once=AT_ONCE):

@@ -6,7 +6,10 @@
     │   ├── RunExistsError             the run id is taken: choose another
     │   ├── FileConflictError          a file is written once and holds other bytes
     │   ├── FileNotInRunError          the run has no file of this name
-    │   └── SnapshotException          a snapshot cannot be taken, or is not there
+    │   ├── SnapshotException          a snapshot cannot be taken, or is not there
+    │   └── WebserviceException        a model cannot be registered or downloaded like this
+    │       ├── ModelPathNotFoundException  there are no files where the model's were to be
+    │       └── ModelNotFoundError     there is no such model, or version of it
     ├── StoreError                     the store refused, failed or could not be reached
     │   ├── InvalidURLError            the URL does not name a usable store
     │   ├── NotFoundError              no object has this key
@@ -24,7 +27,8 @@
     │   └── CorruptObjectError         one object is damaged; it is named, others are readable
     ├── ServiceException               what was asked for does not exist (status_code 404)
     │   ├── RunNotFoundError           no run has this id
-    │   └── ExperimentNotFoundError    no experiment has this name
+    │   ├── ExperimentNotFoundError    no experiment has this name
+    │   └── ModelNotFoundError         no model has this name and version
     ├── CommitUnknownError             the store never said whether a commit counted
     ├── FlushTimeoutError              metrics were not durable in the time allowed
     ├── PointsLostError                the buffer was full for too long: points were dropped
@@ -84,6 +88,14 @@ class FileNotInRunError(UserErrorException):
 
 class SnapshotException(UserErrorException):
     """A snapshot cannot be taken, or there is none; the message names the files in the way."""
+
+
+class WebserviceException(UserErrorException):
+    """A model cannot be registered, found or downloaded like this; the message says why."""
+
+
+class ModelPathNotFoundException(WebserviceException):
+    """No file is where those of a model were to be; the message names some that there are."""
 
 
 class StoreError(ObjrunError):
@@ -190,6 +202,10 @@ class RunNotFoundError(ServiceException):
 
 class ExperimentNotFoundError(ServiceException):
     """No experiment has this name."""
+
+
+class ModelNotFoundError(ServiceException, WebserviceException):
+    """No model has this name, or not this version; Azure ML says WebserviceException."""
 
 
 class CommitUnknownError(ObjrunError):

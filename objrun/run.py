@@ -16,6 +16,7 @@ from objrun.protocol.chain import Chain, follow, load_last
 from objrun.protocol.live import run_scheme
 from objrun.protocol.tombstones import is_free
 from objrun.run_jobs import RunJobs
+from objrun.run_models import RunModels
 from objrun.source import RunSource
 from objrun.start import Start, children_tags
 
@@ -41,7 +42,7 @@ MAX_CHILDREN = 100
 """Children that one call of `create_children` makes at most."""
 
 
-class Run(RunJobs, RunPlots, RunSource):
+class Run(RunJobs, RunPlots, RunSource, RunModels):
     """One run of an experiment. `Experiment.start_logging()` makes one; `Run.get` finds one.
 
     `Run(experiment, run_id)` fetches a run of this experiment; RunNotFoundError if there is none.

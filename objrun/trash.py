@@ -19,6 +19,7 @@ from objrun.protocol.experiments import experiment_scheme, unless_damaged
 from objrun.protocol.live import read_changed, run_scheme
 from objrun.protocol.purge import list_markers, plan_runs, purge_runs
 from objrun.protocol.purge_experiment import plan_experiment, purge_experiment
+from objrun.protocol.purge_models import collect_models
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import SetLifecycle
 from objrun.storage import together
@@ -158,16 +159,18 @@ def _read(store: Store, experiment: str) -> tuple[pl.DataFrame, set[str], int]:
 
 
 def collect(workspace: Workspace, older_than: timedelta, *, dry_run: bool) -> Iterator[Freed]:
-    """Purge what was deleted that long ago, and yield what each run and experiment frees."""
+    """Purge what was deleted that long ago, and yield what each run, experiment and model frees."""
     if older_than < timedelta():
         message = f"older_than is a time of zero or more, not {older_than}"
         raise UserErrorException(message)
     store = workspace.reading()
     if not dry_run:
         store = workspace.writing()
-    limit = insist(store.now) - older_than
+    now = insist(store.now)
+    limit = now - older_than
     for name in workspace.experiment_names():
         yield from _collect(store, name, limit, dry_run=dry_run)
+    yield from collect_models(store, limit, now, dry_run=dry_run)
 
 
 def _collect(store: Store, name: str, limit: datetime, *, dry_run: bool) -> Sequence[Freed]:

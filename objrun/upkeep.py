@@ -144,12 +144,12 @@ class Upkeep:
     def gc(
         self, older_than: timedelta = timedelta(days=30), *, dry_run: bool = False
     ) -> Sequence[Freed]:
-        """Purge deleted runs and experiments that nobody wrote to for so long; say what was freed.
+        """Purge deleted runs, experiments and models that nobody wrote to for so long; say which.
 
-        Both times are of the store's clock. One entry a run, and one for an experiment: objects and
-        bytes fewer in listings of the store. What a purged run had in compacted tables is removed
-        by the next vacuum; it, and the checkpoint that says so, are not counted. `dry_run`: change
-        nothing.
+        So go files of models whose registration was broken off. Both times are of the store's
+        clock. One entry a run and a model, and one for an experiment: objects and bytes fewer in
+        listings of the store. What a purged run had in compacted tables is removed by the next
+        vacuum; it, and the checkpoint that says so, are not counted. `dry_run`: change nothing.
 
         Handles of other processes rely on two days at least: with less, see that nobody uses what
         was deleted.

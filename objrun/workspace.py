@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from objrun.experiment import Experiment
     from objrun.format.states import Header
+    from objrun.model import Model
     from objrun.query.listing import Known
     from objrun.run import Run
     from objrun.storage import Store
@@ -255,6 +256,13 @@ class Workspace(Upkeep, Elsewhere):
         from objrun.experiment import Experiment
 
         return {experiment.name: experiment for experiment in Experiment.list(self)}
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The latest version of each registered model, by name."""
+        from objrun.model import Model
+
+        return {model.name: model for model in Model.list(self, latest=True)}
 
     def experiment_names(self) -> list[str]:
         """Return the names of all experiments that ever existed, sorted, by one LIST."""

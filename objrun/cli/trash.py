@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SHOWN: Final = 40
 """Rows at a terminal; a pipe, JSON and CSV get all."""
 
-FIELDS: Final = ("experiment", "run", "objects", "bytes")
+FIELDS: Final = ("experiment", "run", "objects", "bytes", "model")
 
 _UNITS: Final = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -167,19 +167,23 @@ def _title(run: Run) -> str:
     return f"{run.state.experiment}/{run.number}{more}"
 
 
+def _what(entry: Freed) -> str:
+    return f"model {entry.model}" if entry.model else entry.run or "the experiment"
+
+
 def _say(text: str) -> None:
     new_console().print(text, soft_wrap=True)
 
 
 def _print(freed: Sequence[Freed], *, dry_run: bool) -> None:
     console = new_console()
-    objects, size = (sum(column) for column in zip((0, 0), *(e[2:] for e in freed), strict=True))
+    objects, size = (sum(column) for column in zip((0, 0), *(e[2:4] for e in freed), strict=True))
     told = "would free" if dry_run else "freed"
     shown = freed[:SHOWN] if console.is_terminal else freed
     if shown:
         columns = [
-            Column("experiment", [entry.experiment for entry in shown], most=30, least=8),
-            Column("run", [entry.run or "the experiment" for entry in shown], least=8),
+            Column("experiment", [entry.experiment or "" for entry in shown], most=30, least=8),
+            Column("run", [_what(entry) for entry in shown], least=8),
             Column("objects", [str(entry.objects) for entry in shown], right=True),
             Column("bytes", [str(entry.size) for entry in shown], right=True),
         ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_NONCE: Final = re.compile(r"[0-9a-f]{16}")
 
 MOST_LEVELS: Final = 100
 """Levels of a document, itself the first: what is read can be written again."""
@@ -88,6 +89,13 @@ class Fields:
         value = self.text(name)
         if value and not _SHA256.fullmatch(value):
             self.note(name, "out_of_range", f"{name} is no SHA-256: {value[:80]!r}")
+        return value
+
+    def nonce(self, name: str) -> str:
+        """Return a nonce that must be there: it becomes a piece of keys, so it is checked."""
+        value = self.text(name)
+        if value and not _NONCE.fullmatch(value):
+            self.note(name, "out_of_range", f"{name} is no nonce: {value[:80]!r}")
         return value
 
     def maybe_text(self, name: str) -> str | None:

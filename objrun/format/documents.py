@@ -223,25 +223,26 @@ def decode_file(key: str, data: bytes) -> FileEntry:
 
 def encode_experiment(version: Version[ExperimentState]) -> bytes:
     """Return the bytes of one version of an experiment's chain."""
-    return _encode_version(version, _experiment_fields)
+    return encode_version(version, _experiment_fields)
 
 
 def decode_experiment(key: str, data: bytes) -> Version[ExperimentState]:
     """Return one version of an experiment; CorruptObjectError where it is damaged."""
-    return _decode_version(key, data, _experiment_state, lambda e: experiment_states(e.name))
+    return decode_version(key, data, _experiment_state, lambda e: experiment_states(e.name))
 
 
 def encode_run(version: Version[RunState]) -> bytes:
     """Return the bytes of one version of a run's chain."""
-    return _encode_version(version, _run_fields)
+    return encode_version(version, _run_fields)
 
 
 def decode_run(key: str, data: bytes) -> Version[RunState]:
     """Return one version of a run; CorruptObjectError where it is damaged."""
-    return _decode_version(key, data, _run_state, lambda run: run_states(run.run_id))
+    return decode_version(key, data, _run_state, lambda run: run_states(run.run_id))
 
 
-def _encode_version(version: Version[S], state_fields: Callable[[S], dict[str, Any]]) -> bytes:
+def encode_version(version: Version[S], state_fields: Callable[[S], dict[str, Any]]) -> bytes:
+    """Return the bytes of one version of a chain; `state_fields` are those of its state."""
     grave = {"purged": format_time(version.purged), "experiment": version.experiment}
     return document_bytes(
         {
@@ -257,9 +258,13 @@ def _encode_version(version: Version[S], state_fields: Callable[[S], dict[str, A
     )
 
 
-def _decode_version(
+def decode_version(
     key: str, data: bytes, read_state: Callable[[Fields], S], folder: Callable[[S], str]
 ) -> Version[S]:
+    """Return one version of a chain; CorruptObjectError where it is damaged.
+
+    `read_state` makes its state of the fields, and `folder` is where a state's versions stand.
+    """
     fields = open_document(key, data)
     state = fields.mapping("state")
     version = Version(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from objrun.format.keys import parse_segment, parse_table, parse_version
+from objrun.format.model_keys import parse_model_state
 from objrun.format.shared import digest_of
 
 
@@ -17,15 +18,18 @@ def is_immutable(key: str) -> bool:
     >>> is_immutable("runs/r1/state/00000001.json"), is_immutable("objrun.json")
     (True, False)
     """
+    found: object = None
     match key.split("/"):
         case ["runs", _, "state", name] | ["experiments", _, "state" | "checkpoints", name]:
-            return parse_version(name) is not None
+            found = parse_version(name)
         case ["runs", _, "properties" | "files", name]:
-            return name.endswith(".json")
+            found = name.endswith(".json") or None
+        case ["models", "state", _, _, _]:
+            found = parse_model_state(key)
         case ["experiments", _, "shards", _, _]:
-            return parse_segment(key) is not None
+            found = parse_segment(key)
         case ["experiments", _, "tables", name]:
-            return parse_table(name) is not None
+            found = parse_table(name)
         case ["snapshots" | "environments", _]:
-            return digest_of(key) is not None
-    return False
+            found = digest_of(key)
+    return found is not None

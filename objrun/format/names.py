@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from objrun.errors import UserErrorException
+from objrun.errors import UserErrorException, WebserviceException
 
 MAX_RUN_ID: Final = 200
 """Characters of a run id at most, so that every key piece stays below 255 bytes."""
@@ -15,6 +15,9 @@ MAX_EXPERIMENT: Final = 255
 
 MAX_KEY: Final = 1000
 """Characters at most of the name of a metric, column, tag, property or parameter."""
+
+MAX_MODEL: Final = 255
+"""Characters of the name of a model at most."""
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 _EXPERIMENT: Final = re.compile(r"[A-Za-z0-9][\w-]*")
@@ -93,6 +96,30 @@ def check_key(name: object, what: str) -> str:
         message = f"the name of a {what} has 1 to {MAX_KEY} characters, not {len(name)}"
         raise UserErrorException(message)
     _check_unicode(name, f"the name of a {what}")
+    return name
+
+
+def is_model(text: str) -> bool:
+    """Return whether `text` can name a model; readers ask this of what they find in a store.
+
+    >>> is_model("digits-v2.onnx"), is_model(".."), is_model("a/b")
+    (True, False, False)
+    """
+    return len(text) <= MAX_MODEL and _RUN_ID.fullmatch(text) is not None
+
+
+def check_model(name: object) -> str:
+    """Return `name` if it can name a model, else raise WebserviceException.
+
+    >>> check_model("digits-v2.onnx")
+    'digits-v2.onnx'
+    """
+    if not isinstance(name, str) or not is_model(name):
+        message = (
+            f"{_shown(str(name))} cannot name a model: it has 1 to {MAX_MODEL} of "
+            "A-Z a-z 0-9 - . _ and begins with a letter or digit"
+        )
+        raise WebserviceException(message)
     return name
 
 

@@ -137,6 +137,41 @@ class RunState:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelFile:
+    """One file of a model: `size` in bytes, `sha256` in hexadecimal digits."""
+
+    name: str
+    size: int
+    sha256: str
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelState:
+    """All that one version of a model is at one version of its chain.
+
+    `number` is the version of the model. Its files stand below `nonce`. `run_id` and `experiment`
+    name the run that registered it. `purged`: when its files were removed.
+    """
+
+    name: str
+    number: int
+    created: datetime
+    nonce: str
+    files: tuple[ModelFile, ...]
+    description: str | None = None
+    framework: str | None = None
+    framework_version: str | None = None
+    run_id: str | None = None
+    experiment: str | None = None
+    lifecycle: str = "active"
+    purged: datetime | None = None
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    properties: Mapping[str, str | None] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
 def type_of(state: RunState) -> str | None:
     """Return the type of a run; Azure ML's scripts may give it as the property `runsource`."""
     return state.type or state.properties.get("azureml.runsource")

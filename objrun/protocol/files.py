@@ -161,6 +161,15 @@ def store_file(
     return upload.small() if size <= PART else upload.large()
 
 
+def part_length(size: int) -> int:
+    """Return how many bytes the parts of a file of `size` bytes have.
+
+    >>> part_length(1) == part_length(10**11) == PART, part_length(10**12) // PART
+    (True, 7)
+    """
+    return max(PART, -(-size // MOST_PARTS // PART) * PART)
+
+
 class _TakenError(ObjrunError):
     """Another writer has the version that the bytes were to be."""
 
@@ -233,7 +242,7 @@ class _Upload:
             entries.append(entry)
 
     def _parts(self) -> Iterator[bytes]:
-        length = max(PART, -(-self.size // MOST_PARTS // PART) * PART)
+        length = part_length(self.size)
         self.file.seek(0)
         left = self.size
         while part := self.file.read(min(length, left)):

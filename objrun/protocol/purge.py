@@ -41,14 +41,16 @@ PURGE: Final = "purge"
 class Freed(NamedTuple):
     """What a purge frees: fewer objects and bytes in listings of the store, tombstones counted.
 
-    `run` None: what belongs to an experiment and to none of its runs. The checkpoint that a purge
+    `run` None: what belongs to an experiment and to none of its runs. `model`: whose files they
+    are, `name:version`, or the name where no version has them. The checkpoint that a purge
     of runs commits, and its tables, are not counted: what they supersede goes with a vacuum.
     """
 
-    experiment: str
+    experiment: str | None
     run: str | None
     objects: int
     size: int
+    model: str | None = None
 
 
 @dataclass(frozen=True)

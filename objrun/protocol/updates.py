@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from objrun.errors import CorruptObjectError, Problem, PropertyConflictError
 from objrun.format.checking import Fields, format_time
-from objrun.format.states import LIFECYCLES, STATUSES, TERMINAL, ExperimentState, RunState
+from objrun.format.states import (
+    LIFECYCLES,
+    STATUSES,
+    TERMINAL,
+    ExperimentState,
+    ModelState,
+    RunState,
+)
 from objrun.format.values import Scalar, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-S = TypeVar("S", RunState, ExperimentState)
+S = TypeVar("S", RunState, ExperimentState, ModelState)
+P = TypeVar("P", RunState, ModelState)
 
 CREATE: Final[Mapping[str, Any]] = {"op": "create"}
 """The op of version 1 of every chain."""
@@ -151,7 +159,7 @@ class SetParams:
 
 @dataclass(frozen=True)
 class AddProperties:
-    """Copy properties, whose objects are already claimed, into the state."""
+    """Add properties; those of a run have objects, which are claimed before."""
 
     properties: Mapping[str, str | None]
 
@@ -159,7 +167,7 @@ class AddProperties:
         """Return the JSON object that records this change."""
         return {"op": "add_properties", "properties": dict(self.properties)}
 
-    def apply(self, state: RunState) -> RunState:
+    def apply(self, state: P) -> P:
         """Return the state after this change; a property that is there stays as it is."""
         return replace(state, properties={**self.properties, **state.properties})
 

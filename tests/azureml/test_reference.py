@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from objrun import Experiment, Run, Workspace
+from objrun import Experiment, Model, Run, Workspace
 from objrun.context import OfflineRun
 from tests.house.tree import ROOT
 
@@ -37,6 +37,7 @@ CLASSES: dict[str, type] = {
     "OfflineRun": OfflineRun,
     "Experiment": Experiment,
     "Workspace": Workspace,
+    "Model": Model,
 }
 
 

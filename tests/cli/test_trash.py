@@ -82,10 +82,10 @@ def test_gc_says_to_the_byte_what_it_frees(bare: Call, own: Path) -> None:
     told = bare(*url, "gc", "--older-than", "0", "--dry-run", "--json")
     assert files(own) == before
     done = bare(*url, "gc", "--older-than", "0", "--csv")
-    assert done.lines[0] == "experiment,run,objects,bytes"
+    assert done.lines[0] == "experiment,run,objects,bytes,model"
     entries = [json.loads(line) for line in told.lines]
     assert [line.split(",") for line in done.lines[1:]] == [
-        [entry["experiment"], entry["run"], str(entry["objects"]), str(entry["bytes"])]
+        [entry["experiment"], entry["run"], str(entry["objects"]), str(entry["bytes"]), ""]
         for entry in entries
     ]
     # A purge commits a checkpoint of its own, which is no part of what it frees.

@@ -24,6 +24,7 @@ _KEYS = {
     "checkpoint": r"experiments/[^/]+/checkpoints/\d{8}\.json",
     "environment": r"environments/[0-9a-f]{64}\.json",
     "file": r"runs/[^/]+/files/[^/]+\.\d{8}\.json",
+    "model": r"models/state/[^/]+/\d{8}/\d{8}\.json",
     "property": r"runs/[^/]+/properties/[^/]+\.json",
 }
 

@@ -1,4 +1,4 @@
-"""The files of a run as section 9.6 of the SPEC says, in the plainest way."""
+"""Files of runs and models as sections 9.6 and 9.10 of the SPEC say, in the plainest way."""
 
 from __future__ import annotations
 
@@ -80,3 +80,26 @@ def _plain(path: str) -> tuple[str, int] | None:
     names = [unquote(piece) for piece in pieces]
     is_sound = all("/" not in n and encode(n) == p for n, p in zip(names, pieces, strict=True))
     return ("/".join(names), 1) if is_sound and not {"", ".", ".."} & {*names} else None
+
+
+def models_of(objects: Mapping[str, bytes]) -> list[dict[str, Any]]:
+    """Return the last state of each version of a model whose files are there, with their texts."""
+    rule = re.compile(
+        r"models/state/([A-Za-z0-9][A-Za-z0-9._-]{0,254})/([0-9]{8})/([0-9]{8})[.]json"
+    )
+    last = {
+        match.group(1, 2): match for match in filter(None, map(rule.fullmatch, sorted(objects)))
+    }
+    found = []
+    for match in last.values():
+        state = json.loads(objects[match[0]])["state"]
+        if state["purged"]:
+            continue
+        folder = f"models/files/{state['name']}/{state['nonce']}/"
+        texts = {}
+        for file in state["files"]:
+            data = objects[folder + "/".join(map(encode, file["name"].split("/")))]
+            assert (file["size"], file["sha256"]) == (len(data), sha256(data).hexdigest())
+            texts[file["name"]] = data.decode()
+        found.append(state | {"version": int(match[3]), "texts": texts})
+    return found

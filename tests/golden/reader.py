@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 from objrun.errors import CorruptObjectError, NotAStoreError, Problem, UnsupportedFormatError
 from objrun.format.documents import decode_experiment, decode_header, decode_run
 from objrun.format.segments import decode_segment
-from tests.golden.files import files_of
+from tests.golden.files import files_of, models_of
 from tests.golden.sums import part_of, sums_of
 from tests.golden.tables import (
     Tables,
@@ -43,6 +43,7 @@ class Answer:
     metrics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     summaries: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     files: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    models: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -66,6 +67,7 @@ def read(objects: Mapping[str, bytes]) -> Answer:
     for run in {key.split("/")[1] for key in objects if re.fullmatch(f"runs/{RUN}/.*", key)}:
         if found := files_of(objects, run):
             answer.files[run] = found
+    answer.models = models_of(objects)
     return answer
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from objrun import Experiment, Workspace
+from objrun import Experiment, Model, Workspace
 from objrun.errors import (
     CorruptObjectError,
     CorruptObjectWarning,
@@ -267,3 +267,19 @@ def test_files(case: Path) -> None:
         for name, file in wanted.items():
             with run.open(name) as opened:
                 assert opened.read() == file["text"].encode()
+
+
+def test_models() -> None:
+    case = GOLDEN / "models"
+    wanted = {(m["name"], m["number"]): m for m in expected(case, "models")}
+    there = [whose for whose, state in wanted.items() if state["lifecycle"] == "active"]
+    models = Model.list(workspace(case))
+    assert [(model.name, model.version) for model in models] == sorted(there)
+    for model in models:
+        state = wanted[model.name, model.version]
+        assert (model.tags, model.properties) == (state["tags"], state["properties"])
+        assert (model.run_id, model.experiment_name) == (state["run_id"], state["experiment"])
+        assert format_time(model.created_time) == state["created"]
+        assert {name: file.size for name, file in model.files.items()} == {
+            name: len(text) for name, text in state["texts"].items()
+        }

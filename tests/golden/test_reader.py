@@ -24,6 +24,7 @@ from objrun.format.documents import (
     decode_property,
     decode_run,
 )
+from objrun.format.model_documents import decode_model
 from objrun.format.segments import decode_segment
 from objrun.format.shared import check_digest, decode_environment
 from objrun.storage import MemoryStore
@@ -58,6 +59,7 @@ DECODERS: dict[str, Any] = {
     "file": decode_file,
     "run": decode_run,
     "experiment": decode_experiment,
+    "model": decode_model,
     "segment": decode_segment,
     "checkpoint": decode_checkpoint,
     "environment": decode_environment,
@@ -107,6 +109,8 @@ def test_a_reader_of_the_spec_says_what_is_expected(case: Path) -> None:
             assert texts(got["points"]) == texts(metric["points"])
     has_files = (case / "expected" / "files.json").exists()
     assert answer.files == (expected(case, "files") if has_files else {})
+    has_models = (case / "expected" / "models.json").exists()
+    assert by_text(answer.models) == by_text(expected(case, "models") if has_models else [])
     summaries = expected(case, "summaries")
     assert answer.summaries.keys() == summaries.keys()
     for run, sums in summaries.items():
@@ -190,7 +194,7 @@ def test_case_files_are_valid_and_point_into_the_spec(case: Path) -> None:
 def test_there_are_cases() -> None:
     assert len(STORES) >= 15
     assert len(INVALID) >= 30
-    assert len(SCHEMAS) == 10
+    assert len(SCHEMAS) == 11
 
 
 def test_the_golden_stores_are_what_the_code_writes() -> None:

@@ -24,6 +24,8 @@ from objrun.format import (
     immutable,
     keys,
     log_keys,
+    model_documents,
+    model_keys,
     pages,
     segments,
     thrift,
@@ -88,6 +90,7 @@ ELSEWHERE = {
     "objrun.format.pages.Column.decode": "a table",
     "objrun.tables.chunks.decoded": "decode_segment",
     "objrun.format.checking.is_too_deep": "open_document",
+    "objrun.format.documents.decode_version": "the decoders of documents",
     "objrun.format.documents.open_document": "the decoders of documents",
     "objrun.format.segments.weigh_segment": "decode_segment",
     "objrun.format.pages.column_of": "look_at",
@@ -323,6 +326,13 @@ def subjects() -> dict[str, Subject]:
         ),
         f"{form}.file_keys.parse_artifact": _text(
             file_keys.parse_artifact, "runs/r/artifacts/a%2Fb/1"
+        ),
+        f"{form}.model_documents.decode_model": _document(model_documents.decode_model, "model"),
+        f"{form}.model_keys.parse_model_state": _text(
+            model_keys.parse_model_state, model_keys.model_state("m", 1, 1)
+        ),
+        f"{form}.model_keys.parse_model_file": _text(
+            model_keys.parse_model_file, model_keys.model_file("m", "0" * 16, "a/b")
         ),
         f"{form}.heartbeat_keys.parse_heartbeat": _text(heartbeat_keys.parse_heartbeat, *keyed),
         f"{form}.keys.decode_name": _text(keys.decode_name, "a%2Fb", "x~00"),

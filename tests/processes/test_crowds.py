@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import polars as pl
 import pytest
 
+from objrun import Model
 from tests.processes.programs import Place, perform
 
 if TYPE_CHECKING:
@@ -150,3 +151,22 @@ def test_only_one_of_many_ends_counts(mostly_local: Place) -> None:
     ends = [op for entry in history for op in entry["ops"] if op["op"] == "set_status"]
     assert len(ends) == 1
     assert place.run().status == ends[0]["status"]
+
+
+REGISTER = """
+        import tempfile
+        from objrun import Model
+        with tempfile.TemporaryDirectory() as folder:
+            open(f"{folder}/w{n}", "w").write(str(n))
+            Model.register(workspace(), f"{folder}/w{n}", "digits", tags={"n": n})"""
+
+
+def test_registrations_count_up_without_a_hole(place: Place) -> None:
+    """As many versions as processes, each with the file of the one whose it is."""
+    count = 20 if place.is_local else 8
+    crowd(place, count, REGISTER)
+    models = Model.list(place.workspace(), "digits")
+    assert [model.version for model in models] == [*range(count, 0, -1)]
+    assert {model.tags["n"] for model in models} == {*map(str, range(count))}
+    for model in models:
+        assert [*model.files] == [f"w{model.tags['n']}"]

@@ -125,6 +125,7 @@ class Case:
     metrics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     summaries: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     stored: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    models: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
     _logged: dict[tuple[str, str, int], Row] = field(default_factory=dict)
 
@@ -353,6 +354,8 @@ class Case:
             files["expected/metrics.json"] = pretty(self.metrics)
             if self.stored:
                 files["expected/files.json"] = pretty(self.stored)
+            if self.models:
+                files["expected/models.json"] = pretty(self.models)
             told = {run: self.summaries[run] for run in self.summaries if run in self.metrics}
             files["expected/summaries.json"] = pretty(told)
         return files | {f"store/{key}": data for key, data in self.objects.items()}
