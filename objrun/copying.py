@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from objrun.errors import ExperimentNotFoundError, UserErrorException
 from objrun.protocol.copy.carry import Carrier
 from objrun.protocol.copy.copying import copy_experiments
+from objrun.protocol.copy.models import copy_models
 from objrun.protocol.copy.pair import Pair
 from objrun.protocol.copy.work import Copied, Estimate
 
@@ -49,6 +50,8 @@ def copy_workspace(
 ) -> Copied:
     """Copy what the target lacks of what is chosen, and return what was done.
 
+    Models are copied with everything, and not with chosen experiments or runs.
+
     Without `tell` it is only counted what would be done; else that is told after each object.
     Conflicts are not raised: they stand in the result.
     """
@@ -60,4 +63,6 @@ def copy_workspace(
     work = Carrier(pair, tables, tell) if tell else Estimate()
     names: Chosen = dict.fromkeys(source.experiment_names()) if chosen is None else chosen
     copy_experiments(pair, names, work, tables, whole=chosen is None)
+    if chosen is None:
+        copy_models(pair, work)
     return work.copied

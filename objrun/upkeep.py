@@ -193,9 +193,10 @@ class Upkeep:
     ) -> Copied:
         """Copy experiments by name, and runs by id with all below them, into another workspace.
 
-        Without either, all is copied. Ids, times and bytes stay as they are; what is there already
-        is not sent again, so call it as often as you like, also while runs are being written.
-        Returns what was done (with `dry_run`, what would be). Raises StoreError, after all else was
+        Without either, all is copied, models too. Ids, times and bytes stay as they are; what is
+        there already is not sent again, so call it as often as you like, also while runs are being
+        written. Returns what was done (with `dry_run`, what would be). Raises StoreError, after all
+        else was
         copied, naming runs that were not: another run has the id there, or they are damaged.
 
         >>> from objrun import Workspace

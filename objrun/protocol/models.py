@@ -131,15 +131,18 @@ def claim(store: Store, draft: ModelState) -> Chain[ModelState]:
         version = first_version(replace(draft, number=number))
         if create(store, scheme, version):
             chain = Chain(store, scheme, version)
-            _check_files(chain)
+            check_files(chain)
             return chain
         number += 1
     message = f"model {draft.name!r} has all the versions that it can have"
     raise ModelNotFoundError(message)
 
 
-def _check_files(chain: Chain[ModelState]) -> None:
-    """See that nobody removes the files: whoever does says so before looking for the claim."""
+def check_files(chain: Chain[ModelState]) -> None:
+    """See that nobody removes the files: whoever does says so before looking for the claim.
+
+    Raises UnavailableError where somebody does; then the model is deleted.
+    """
     state = chain.state
     folder = keys.model_files(state.name, state.nonce)
     listed = {info.key for info in insist(lambda: chain.store.list(folder))}

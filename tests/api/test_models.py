@@ -27,6 +27,8 @@ from objrun.format import model_keys
 from objrun.protocol import models, purge_models
 from objrun.protocol.files import PART
 from objrun.storage import CountingStore, FaultyStore, ObjectInfo
+from objrun.tables.verify.findings import repair
+from objrun.tables.verify.store import verify
 from tests.api.places import another, refused, store_of
 
 if TYPE_CHECKING:
@@ -376,3 +378,75 @@ def test_what_models_cost(trained: Run, ws: Workspace) -> None:
     counted.reset()
     assert len(ws.models) == 2
     assert dict(counted.counts) == {"list": 1, "get": 2}
+
+
+def test_copies(trained: Run, ws: Workspace, live_ws: Workspace) -> None:
+    """Files and chains arrive whole, once; what went on in both places is on both, in the end."""
+    first = trained.register_model("m", "outputs/cnn", tags={"at": "home"})
+    second = trained.register_model("m", "digits")
+    second.delete()
+    assert ws.copy_to(live_ws, dry_run=True).objects == ws.copy_to(live_ws).objects
+    assert ws.copy_to(live_ws).objects == 0
+    there = another(live_ws)
+    assert [model.id for model in Model.list(there)] == ["m:1"]
+    Model(there, "m").download("there")
+    assert Path("there/cnn/weights").read_bytes() == b"outputs/cnn/weights"
+    Model(there, "m").add_tags({"there": 1})
+    first.add_tags({"here": 1})
+    assert ws.copy_to(live_ws).objects == 1
+    there.copy_to(ws)
+    first.refresh()
+    assert first.tags == Model(there, "m").tags == {"at": "home", "here": "1", "there": "1"}
+    trained.register_model("m", "digits")
+    Model.register(there, "there", "m")
+    with pytest.raises(StoreError, match="m:3 is another model"):
+        ws.copy_to(live_ws)
+    assert [*Model(there, "m", version=3).files] == ["there/cnn/deep/ü 1.json", "there/cnn/weights"]
+
+
+@pytest.mark.parametrize("writes", range(1, 5))
+def test_a_copy_that_breaks_off_is_finished_by_the_next(
+    trained: Run, ws: Workspace, writes: int
+) -> None:
+    """No version stands there without its files."""
+    trained.register_model("m", "outputs/cnn").add_tags({"a": 1})
+    target = Workspace("memory://" + os.urandom(4).hex())
+    ws.copy_to(target, runs=[trained.id])
+    left = [writes]
+
+    def plan(verb: str, key: str) -> Exception | None:
+        left[0] -= key.startswith("models/") and verb in ("upload", "put_if_absent")
+        return None if left[0] else StoreError("killed")
+
+    broken = another(target)
+    broken.go_through(lambda inner: FaultyStore(inner, plan))
+    with pytest.raises(StoreError, match="killed"):
+        ws.copy_to(broken)
+    for model in Model.list(another(target)):
+        model.download("early")
+    ws.copy_to(target)
+    Model(another(target), "m", tags=["a"]).download("late")
+
+
+def test_verify(trained: Run, ws: Workspace) -> None:
+    """Sound models are, damaged ones are named, holes are filled."""
+    trained.complete()
+    model = trained.register_model("m", "outputs/cnn")
+    model.add_tags({"a": 1})
+    model.add_tags({"b": 1})
+    trained.register_model("n", "digits").delete()
+    store = store_of(ws)
+    assert [*verify(store, deep=True)] == []
+    files = model.files
+    store.put(files["cnn/weights"].key, b"outputs/cnn/weightz")
+    assert [*verify(store)] == []
+    assert [f.code for f in verify(store, deep=True)] == ["wrong_file"]
+    store.put(files["cnn/weights"].key, b"short")
+    store.delete([files["cnn/deep/ü 1.json"].key, model_keys.model_state("m", 1, 2)])
+    store.put("models/state/x", b"")
+    found = [*verify(store)]
+    assert sorted(f.code for f in found) == ["hole", "missing_file", "unknown_object", "wrong_file"]
+    assert [error for _, error in repair(store, found)] == [None]
+    assert "hole" not in [f.code for f in verify(store)]
+    ws.gc(NOW)
+    assert not [f for f in verify(store) if "/n/" in f.key], "what was purged has no files"

@@ -18,6 +18,7 @@ from objrun.format.documents import decode_run
 from objrun.protocol.copy import files
 from objrun.protocol.copy.compacted import become_first, copy_table
 from objrun.protocol.copy.forks import commit_again
+from objrun.protocol.copy.models import carry_model
 from objrun.protocol.copy.pair import read
 from objrun.protocol.copy.shared import copy_shared
 from objrun.protocol.copy.work import Copied, note
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from objrun.protocol.copy.compacted import Tables
     from objrun.protocol.copy.pair import Pair
     from objrun.protocol.copy.plan import RunPlan
+    from objrun.protocol.files import StoredFile
 
 
 class Carrier:
@@ -65,6 +67,20 @@ class Carrier:
             if not stands:
                 # Somebody made or changed the experiment there just now: theirs stays.
                 return
+            self._count(1, size)
+
+    def model(
+        self,
+        name: str,
+        number: int,
+        files: list[StoredFile],
+        versions: Mapping[int, int],
+        *,
+        forked: bool,
+    ) -> None:
+        """Copy files of a version of a model, and then versions of its chain."""
+        self._open()
+        for size in carry_model(self._pair, name, number, files, versions, forked=forked):
             self._count(1, size)
 
     def tables(self, checkpoint: Checkpoint) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from objrun.format.checkpoints import Checkpoint
     from objrun.protocol.copy.plan import RunPlan
+    from objrun.protocol.files import StoredFile
 
 
 class Taken(NamedTuple):
@@ -66,6 +67,18 @@ class Work(Protocol):
         """Create versions of an experiment's chain in order, or commit them again if `forked`."""
         ...
 
+    def model(
+        self,
+        name: str,
+        number: int,
+        files: list[StoredFile],
+        versions: Mapping[int, int],
+        *,
+        forked: bool,
+    ) -> None:
+        """Copy files of a version of a model, then versions of its chain as an experiment's."""
+        ...
+
     def tables(self, checkpoint: Checkpoint) -> bool:
         """Copy all tables of the source, and return whether they are the target's now."""
         ...
@@ -92,6 +105,19 @@ class Estimate:
     def experiment(self, name: str, sizes: Mapping[int, int], *, forked: bool) -> None:  # noqa: ARG002
         """Count versions."""
         self.copied.add(len(sizes), sum(sizes.values()))
+
+    def model(
+        self,
+        name: str,  # noqa: ARG002
+        number: int,  # noqa: ARG002
+        files: list[StoredFile],
+        versions: Mapping[int, int],
+        *,
+        forked: bool,  # noqa: ARG002
+    ) -> None:
+        """Count files and versions."""
+        size = sum(file.size for file in files) + sum(versions.values())
+        self.copied.add(len(files) + len(versions), size)
 
     def tables(self, checkpoint: Checkpoint) -> bool:
         """Count tables, and say that they would be the target's."""

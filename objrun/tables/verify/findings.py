@@ -34,6 +34,7 @@ CODES: Final = {
     ),
     "property_differs": (ERROR, "a property's object and the state of its run contradict"),
     "wrong_file": (ERROR, "the bytes of a file are not those that its entry tells of"),
+    "missing_file": (ERROR, "a file of a registered model is not there"),
     "gap": (WARNING, "rows of a writer do not count, since rows before them are missing"),
     "missing_table": (ERROR, "a table that the last checkpoint names is not there"),
     "missing_shared": (WARNING, "a snapshot or an environment that a run refers to is not there"),

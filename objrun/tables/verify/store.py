@@ -16,6 +16,7 @@ from objrun.tables.verify.deep import look_deeper
 from objrun.tables.verify.experiments import list_parts, look_at_experiment, look_at_numbers
 from objrun.tables.verify.findings import Checked, Finding, unreadable
 from objrun.tables.verify.live import Live
+from objrun.tables.verify.models import look_at_models
 from objrun.tables.verify.runs import Runs, by_run
 from objrun.tables.verify.shared import look_at_shared
 from objrun.tables.verify.tables import REBUILT, look_at_tables, mended
@@ -66,6 +67,7 @@ def verify(
     yield from runs.look(by_run(listed))
     if experiments is None:
         yield from look_at_shared(store, runs.shared(), checked)
+        yield from look_at_models(store, checked, deep=deep)
     lost = runs.experiments() - {*names} if experiments is None else set()
     for name in sorted({*names, *lost}):
         yield from _experiment(store, name, runs, checked, newest, deep=deep)
