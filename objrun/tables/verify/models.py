@@ -11,6 +11,7 @@ from objrun.protocol.chain import load_last
 from objrun.protocol.files import StoredFile, read_whole
 from objrun.protocol.models import model_scheme
 from objrun.protocol.settle import insist
+from objrun.storage import together
 from objrun.tables.verify.chains import FILLED, hole, look_at_chain, refill
 from objrun.tables.verify.findings import Finding, Mend
 from objrun.tables.verify.stored import WRONG
@@ -42,10 +43,13 @@ def look_at_models(store: Store, checked: Checked, *, deep: bool) -> Iterator[Fi
             told = "its key is none of the format; nobody reads it"
             yield Finding("unknown_object", key, told)
     sizes = {info.key: info.size for info in files}
-    for (name, number), listed in sorted(versions.items()):
-        yield from _look(store, name, number, listed, sizes, deep=deep)
-        checked.add(objects=len(listed))
-    checked.add(objects=len(files))
+
+    def look(whose: tuple[str, int]) -> list[Finding]:
+        return [*_look(store, *whose, versions[whose], sizes, deep=deep)]
+
+    for answer in together(store, look, sorted(versions)):
+        yield from answer()
+    checked.add(objects=len(states) + len(files))
 
 
 def _look(

@@ -43,9 +43,10 @@ def test_it_asks_for_each_object_once_and_for_many_at_once(stage: str) -> None:
     read = Counter(asked.key for asked in store.log if asked.verb == "get")
     assert set(read.values()) == {1}
     assert {*store.counts} == {"get", "list", "folders"}
-    # Of the top, of runs; of each experiment all it has, and its checkpoints.
+    # Of the top, of runs, of what is shared and of models; of each experiment all it has, and its
+    # checkpoints.
     assert store.counts["folders"] == 2
-    assert store.counts["list"] == 3 + 2 * len(made.store.folders(keys.EXPERIMENTS))
+    assert store.counts["list"] == 5 + 2 * len(made.store.folders(keys.EXPERIMENTS))
 
 
 def test_what_is_live_is_not_read_where_tables_have_it() -> None:
