@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from objrun import clock
 from objrun.errors import FileConflictError, FileNotInRunError, UserErrorException
 from objrun.format import file_keys, log_keys
+from objrun.format.media import Blob, parse_reference
 from objrun.format.names import check_file_name
+from objrun.format.values import PREFIX
+from objrun.protocol.blobs import Kept, read_blobs
 from objrun.protocol.files import (
     PART,
     StoredFile,
@@ -107,7 +110,7 @@ def target_of(name: str, path: str | os.PathLike[str] | None) -> Path:
     >>> str(target_of("outputs/model.pt", None)), str(target_of("outputs/model.pt", "new/"))
     ('model.pt', 'new/model.pt')
     """
-    last = name.rpartition("/")[2]
+    last = parse_blob(name).filename if name.startswith(PREFIX) else name.rpartition("/")[2]
     target = Path(path) if path is not None else Path(last)
     is_folder = target.is_dir() or str(path).endswith(("/", os.sep))
     return target / last if is_folder else target
@@ -146,6 +149,8 @@ def open_file(store: Store, run: str, name: str) -> BinaryIO:
 
     A log is what there is of it now, read whole into a temporary file where it is large.
     """
+    if name.startswith(PREFIX):
+        return io.BytesIO(*read_blobs(store, [Kept(run, parse_blob(name))]))
     try:
         raw = _Remote(store, *find_file(store, run, name, BLOCK))
         return cast("BinaryIO", io.BufferedReader(raw))
@@ -170,7 +175,9 @@ def _log(store: Store, run: str, name: str) -> Iterator[bytes] | None:
 
 
 def _parts_of(store: Store, run: str, name: str) -> Iterator[bytes]:
-    """Return the bytes of a file or of a log; FileNotInRunError where there is neither."""
+    """Return the bytes of a file, a log or a blob; FileNotInRunError where there is none."""
+    if name.startswith(PREFIX):
+        return read_blobs(store, [Kept(run, parse_blob(name))])
     try:
         return read_file(store, *find_file(store, run, name))
     except FileNotInRunError:
@@ -195,6 +202,14 @@ def write_file(target: Path, parts: Iterable[bytes]) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def parse_blob(reference: str) -> Blob:
+    """Return what a reference means; UserErrorException where that is nothing."""
+    try:
+        return parse_reference(reference)
+    except ValueError as error:
+        raise UserErrorException(str(error)) from None
 
 
 def each(items: Iterable[Any], act: Callable[[Any], Any]) -> list[Any]:

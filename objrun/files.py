@@ -6,6 +6,7 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from objrun.errors import FileNotInRunError, UserErrorException
 from objrun.format.names import check_file_name
+from objrun.format.values import PREFIX
 from objrun.outputs import Outputs, capture
 
 if TYPE_CHECKING:
@@ -112,13 +113,15 @@ class RunFiles:
     ) -> None:
         """Write a file of the run to `output_file_path`, by default its last piece, here.
 
+        `name` may be a reference, as `get_metrics` gives it of an image or document.
+
         Where that is a folder, into it. Missing folders are made, a file that is there is
         replaced, but only when all bytes have come and are those that were stored. Raises
         FileNotInRunError where the run has no such file, CorruptObjectError where it is damaged.
         """
         from objrun.artifacts import download, target_of
 
-        name = check_file_name(name)
+        name = _checked(name)
         download(self._readable(), self.id, name, target_of(name, output_file_path))
 
     def download_files(
@@ -157,6 +160,8 @@ class RunFiles:
     def open(self, name: str) -> BinaryIO:
         """Return a file of the run to read from, seekable; bytes come as they are read.
 
+        `name` may be a reference, as `get_metrics` gives it of an image or document.
+
         Nothing is checked against the digest, since not all may be read. Raises FileNotInRunError.
 
         >>> from io import BytesIO
@@ -167,7 +172,7 @@ class RunFiles:
         """
         from objrun.artifacts import open_file
 
-        return open_file(self._readable(), self.id, check_file_name(name))
+        return open_file(self._readable(), self.id, _checked(name))
 
     def _capture(self) -> None:
         """Store what is new in the folder of outputs, once."""
@@ -183,3 +188,8 @@ class RunFiles:
             lambda chain: store_files(chain.store, self.id, wanted, overwrite=overwrite)
         )
         return done
+
+
+def _checked(name: str) -> str:
+    """Return the name of a file, or a reference to a blob, which is no such name."""
+    return name if name.startswith(PREFIX) else check_file_name(name)

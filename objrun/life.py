@@ -22,7 +22,7 @@ from objrun.format.checking import format_time
 from objrun.format.keys import run_folder
 from objrun.format.states import TERMINAL
 from objrun.logs import logger
-from objrun.metrics import RunMetrics
+from objrun.media import RunMedia
 from objrun.open_runs import OPEN
 from objrun.protocol.endings import EXIT_PATIENCE, sigterm_held, unwind_on_sigterm
 from objrun.protocol.heartbeat import EXPECTED, LOST, is_lost
@@ -42,7 +42,7 @@ _FIRST_LOOK = 0.5
 _SLOWEST_LOOK = 15.0
 
 
-class RunLife(RunMetrics, RunAnnotations, RunFiles, Elsewhere):
+class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere):
     """The part of `Run` that begins and ends it."""
 
     _attempt: int

@@ -14,6 +14,7 @@ from objrun.format.names import check_key
 from objrun.format.values import dumps, to_point
 from objrun.protocol.columns import RECORD, Cell
 from objrun.protocol.heartbeat import Heartbeat
+from objrun.protocol.packs import Content
 from objrun.protocol.writer import Writer
 
 if TYPE_CHECKING:
@@ -189,7 +190,11 @@ class RunMetrics:
         writer = self._start_writer()
         if not isinstance(value, float) and not writer.admits(*_size(value)):
             return
+        if isinstance(value, Content):
+            value = Cell(kind, "blob", None, writer.packs.add(name, value).reference())
         writer.buffer.add(name, value, step, nanoseconds())
+        if writer.packs.is_urgent():
+            writer.hurry()
         if writer.started():
             # A forked child, or a rank: whoever logs to the run knows that it is alive.
             self._heartbeat.begin()
@@ -235,6 +240,8 @@ class RunMetrics:
         A scalar logged once is the value, several times a list: in order of step if all points
         have one, else as logged. Lists and tables read back as lists. With `name` only that metric;
         with `recursive` this run and all its descendants (those of `run_type`) that have metrics.
+        An image or a document of one of the schemas gives a reference that `open` and
+        `download_file` take; with `populate` an object with its bytes, `data`.
         Points logged through this handle are seen. A StepWarning names metrics of which only some
         points have a step.
 
@@ -243,9 +250,11 @@ class RunMetrics:
         """
         from objrun.query.values import metric_values
 
+        store = self._querying()
         if recursive:
-            return metric_values(self._tree_points(run_type, name))
-        return metric_values(self._own_points(name)).get(self._address.run, {})
+            return metric_values(self._tree_points(run_type, name), store, populate=populate)
+        values = metric_values(self._own_points(name), store, populate=populate)
+        return values.get(self._address.run, {})
 
     def superseded(self) -> pl.LazyFrame:
         """Return the points that do not count since `Run.resume` went back behind them.
@@ -299,8 +308,8 @@ class RunMetrics:
         raise NotImplementedError
 
 
-def _size(value: Cell | pa.Table) -> tuple[int, int]:
+def _size(value: Cell | Content | pa.Table) -> tuple[int, int]:
     """Return the points of a value that is not a float, and about how many bytes they take."""
-    if isinstance(value, Cell):
+    if isinstance(value, Cell | Content):
         return 1, len(value.data or "")
     return value.num_rows, value.nbytes

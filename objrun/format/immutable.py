@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from objrun.format.keys import parse_segment, parse_table, parse_version
+from objrun.format.media import parse_pack
 from objrun.format.model_keys import parse_model_state
 from objrun.format.shared import digest_of
 
@@ -28,6 +29,8 @@ def is_immutable(key: str) -> bool:
             found = parse_model_state(key)
         case ["experiments", _, "shards", _, _]:
             found = parse_segment(key)
+        case ["runs", _, "media", _]:
+            found = parse_pack(key)
         case ["experiments", _, "tables", name]:
             found = parse_table(name)
         case ["snapshots" | "environments", _]:

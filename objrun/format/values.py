@@ -19,13 +19,22 @@ if TYPE_CHECKING:
 Scalar = None | bool | int | float | str
 """What one cell holds."""
 
+PREFIX: Final = "media://"
+"""How every reference to a blob begins; no name of a file does, for none has an empty piece."""
+
 SAFE_INTEGER: Final = 2**53
 """Integers up to this magnitude are exact as float64 and as JSON numbers of every language."""
 
-KINDS: Final = ("scalar", "list", "row", "table", "reference")
+SCHEMA_KINDS: Final = ("confusion_matrix", "accuracy_table", "residuals", "predictions")
+"""Kinds of metric rows whose value is a JSON document with a schema."""
+
+KINDS: Final = (
+    *("scalar", "list", "row", "table", "reference"),
+    *("image", "text", "histogram", *SCHEMA_KINDS),
+)
 """Kinds of metric rows."""
 
-TYPES: Final = ("float", "int", "bool", "none", "str", "json")
+TYPES: Final = ("float", "int", "bool", "none", "str", "json", "blob")
 """Types of a metric row's value."""
 
 _INTEGER: Final = re.compile(r"-?[0-9]+")
@@ -69,7 +78,8 @@ def to_point(scalar: Scalar) -> Point:
 def from_point(type_: str, value: float | None, data: str | None) -> Any:
     """Return the value that a metric row holds; `json` rows give lists and dicts of scalars.
 
-    Raises ValueError where the three do not fit each other.
+    Those of type `blob` give the reference to it, as it stands there. Raises ValueError where the
+    three do not fit each other.
 
     >>> from_point("int", 3.0, None), from_point("bool", 1.0, None)
     (3, True)
@@ -81,11 +91,11 @@ def from_point(type_: str, value: float | None, data: str | None) -> Any:
     if type_ not in TYPES:
         message = f"{type_[:80]!r} is no type of a value"
         raise ValueError(message)
-    if type_ in ("str", "json"):
+    if type_ in ("str", "json", "blob"):
         if data is None:
             message = f"a value of type {type_} has no data"
             raise ValueError(message)
-        return data if type_ == "str" else loads(data)
+        return loads(data) if type_ == "json" else data
     if type_ == "int" and data is not None:
         return _integer(data)
     if value is None:

@@ -35,6 +35,7 @@ from objrun.protocol.limits import (
     MAX_WAITING_BYTES,
     SLOWEST_FLUSH,
 )
+from objrun.protocol.packs import Packs
 from objrun.protocol.post import Post
 from objrun.protocol.tail import Tail
 
@@ -88,6 +89,7 @@ class Writer:
         self._stop: threading.Event | None = None
         self._taking = False
         self._tail = Tail()
+        self.packs = Packs(self._writer)
         self._wait = first_flush
         self._hurried = False
         self._asked = self._done = 0
@@ -308,7 +310,8 @@ class Writer:
         while self._tail.end() > self._tail.durable:
             with endings.STEADY:
                 piece = self._tail.piece()
-            if not self._send(piece, stop):
+            put = partial(self._put, stop=stop)
+            if not (self.packs.send(self._place[1], put) and self._send(piece, stop)):
                 return False
             self._tail.close_if_full(piece)
         self._bulk = 0
@@ -322,16 +325,23 @@ class Writer:
                 frozen = self.buffer.freeze()
             if frozen is not None:
                 self._tail.add(frozen)
+            # After that: blobs are added before the points that refer to them.
+            self.packs.seal()
         finally:
             self._taking = False
 
     def _send(self, piece: Piece, stop: threading.Event) -> bool:
-        """Put a segment, trying until it works; False if stopped or rescued before that."""
+        """Put a segment; False if stopped or rescued before that."""
+        rescues = self._rescues
+        return self._put(self._key(piece.stop), piece.data, stop) and self._sent(piece, rescues)
+
+    def _put(self, key: str, data: bytes, stop: threading.Event) -> bool:
+        """Put an object, trying until it works; False if stopped or rescued before that."""
         attempt = 0
         rescues = self._rescues
         while True:
             try:
-                self._post.put(self._key(piece.stop), piece.data)
+                self._post.put(key, data)
             except (StoreError, FormatError) as error:
                 if self._post.changes_after(error):
                     attempt = 0
@@ -341,19 +351,19 @@ class Writer:
                     why = error.message
                     logger().warning("run %s: metrics wait in memory: %s", self._place[1], why)
             else:
-                return self._sent(piece, attempt, rescues)
+                if attempt > 1:
+                    logger().warning("run %s: the store is back", self._place[1])
+                return rescues == self._rescues
             if not self._may_retry(clock.backoff(attempt), stop):
                 return False
             attempt += 1
 
-    def _sent(self, piece: Piece, attempt: int, rescues: int) -> bool:
+    def _sent(self, piece: Piece, rescues: int) -> bool:
         with self._turn:
             if rescues != self._rescues:
                 # Somebody else has sent what this thread hung with, and goes on.
                 return False
             superseded, self._tail.durable = self._tail.durable, piece.stop
-        if attempt > 1:
-            logger().warning("run %s: the store is back", self._place[1])
         self._failing = False
         if superseded > piece.start:
             self._post.forget(self._key(superseded))
@@ -366,7 +376,9 @@ class Writer:
     def _failed(self, error: ObjrunError) -> None:
         """Tell whoever waits, and bound what is kept in memory."""
         self._failing = True
-        self._tell(error)
+        with self._turn:
+            self._failure = error
+            self._turn.notify_all()
         self._discard()
 
     def _discard(self) -> None:
@@ -384,9 +396,3 @@ class Writer:
             self._wake.wait(max(0.0, min(until - clock.monotonic(), _SLOWEST_LOOK)))
             self._wake.clear()
         return not stop.is_set()
-
-    def _tell(self, error: ObjrunError) -> None:
-        """Give an error to those who wait in `flush`."""
-        with self._turn:
-            self._failure = error
-            self._turn.notify_all()

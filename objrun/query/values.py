@@ -8,26 +8,43 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from objrun.errors import CorruptObjectError, Problem, StepWarning
-from objrun.format.values import from_point
+from objrun.format.media import Blob, parse_reference
+from objrun.format.values import SCHEMA_KINDS, from_point
+from objrun.query.media import resolved
 from objrun.query.reading_order import in_reading_order
 
 if TYPE_CHECKING:
+    from objrun.storage import Store
     from objrun.tables.points import Points
 
-_SHAPES: Final[dict[str, type]] = {"list": list, "row": dict, "table": dict, "reference": str}
+_SHAPES: Final[dict[str, type]] = {
+    "list": list,
+    "row": dict,
+    "table": dict,
+    "reference": str,
+    "text": str,
+    "histogram": dict,
+    **dict.fromkeys(("image", *SCHEMA_KINDS), Blob),
+}
+BLOBS: Final = ("image", "text", "table", *SCHEMA_KINDS)
+"""Kinds whose values may be blobs."""
+
 _POINT: Final = ("kind", "type", "value", "data")
 _PLAIN: Final = (
     (pl.col("kind") == "scalar") & (pl.col("type") == "float") & pl.col("value").is_not_null()
 )
 
 
-def metric_values(points: Points) -> dict[str, dict[str, Any]]:
+def metric_values(
+    points: Points, store: Store, *, populate: bool = False
+) -> dict[str, dict[str, Any]]:
     """Return {run id: {metric: value}} as `Run.get_metrics` gives it.
 
     A scalar logged once is that value, several times a list. Lists are lists, also of one item,
     and join with scalars of that name. One row is a dict of scalars, several a dict of lists
     padded with None; tables are dicts of lists, one after the other. A StepWarning names metrics of
-    which only some points have a step. Raises CorruptObjectError, naming it, for a damaged object.
+    which only some points have a step. Of images and documents the reference, or with `populate`
+    a MetricArtifact. Raises CorruptObjectError, naming it, for a damaged object.
     """
     ordered = in_reading_order(points.chunk)
     frame, metrics = ordered.frame, ordered.metrics
@@ -47,7 +64,11 @@ def metric_values(points: Points) -> dict[str, dict[str, Any]]:
             stop = start + length
             value = values[start] if length == 1 else values[start:stop]
         else:
-            value = _value(frame.slice(start, length), points)
+            part = frame.slice(start, length)
+            found = _python_values(part, points)
+            if any(isinstance(each, Blob) for each in found):
+                found = resolved(store, run, part["kind"][0], found, populate=populate)
+            value = _value(part, found)
         out.setdefault(run, {})[metric] = value
         start += length
         before = others
@@ -60,17 +81,16 @@ def _warn_of_steps(names: list[str]) -> None:
     warnings.warn(message, StepWarning, stacklevel=4)
 
 
-def _value(part: pl.DataFrame, points: Points) -> Any:
+def _value(part: pl.DataFrame, values: list[Any]) -> Any:
     kinds = part["kind"].unique().to_list()
-    values = _python_values(part, points)
-    if kinds in (["scalar"], ["reference"]):
-        return values[0] if len(values) == 1 else values
-    if set(kinds) <= {"scalar", "list"}:
+    if "list" in kinds:
         listed = part["kind"] == "list"
         return [x for v, many in zip(values, listed, strict=True) for x in (v if many else [v])]
-    if kinds == ["row"]:
-        return values[0] if len(values) == 1 else _join(values)
-    return _join(values)
+    if kinds == ["table"]:
+        return _join(values)
+    if len(values) == 1:
+        return values[0]
+    return _join(values) if kinds == ["row"] else values
 
 
 def _python_values(part: pl.DataFrame, points: Points) -> list[Any]:
@@ -89,11 +109,15 @@ def _python_values(part: pl.DataFrame, points: Points) -> list[Any]:
 
 def _of_kind(kind: str, type_: str, value: float | None, data: str | None) -> Any:
     """Return the value of a point; ValueError where it does not fit its type, or that its kind."""
-    found = from_point(type_, value, data)
+    found = parse_reference(data or "") if type_ == "blob" else from_point(type_, value, data)
     cells = [*found.values()] if isinstance(found, dict) else []
     lists = [cell for cell in cells if isinstance(cell, list)]
     if kind not in _SHAPES:
-        fits = type_ != "json"
+        fits = type_ not in ("json", "blob")
+    elif isinstance(found, Blob):
+        fits = kind in BLOBS
+    elif kind == "histogram":
+        fits = isinstance(found, dict) and lists == cells
     elif kind == "table":
         fits = isinstance(found, dict) and lists == cells and len({*map(len, lists)}) < 2
     else:

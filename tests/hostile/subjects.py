@@ -24,6 +24,7 @@ from objrun.format import (
     immutable,
     keys,
     log_keys,
+    media,
     model_documents,
     model_keys,
     pages,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 ROWS = 20
 SEGMENT = keys.segment("e", "r", "00000000000000a1", 0, ROWS)
+BLOB = media.Blob("00000000000000a1-00000001", "a/000000.png", 46, 1, sha256(b"1").hexdigest())
 WHERE = ("objrun/format", "objrun/tables")
 
 
@@ -93,6 +95,7 @@ ELSEWHERE = {
     "objrun.format.documents.decode_version": "the decoders of documents",
     "objrun.format.documents.open_document": "the decoders of documents",
     "objrun.format.segments.weigh_segment": "decode_segment",
+    "objrun.format.media.Pack.add": "a writer, with what it logs",
     "objrun.format.pages.column_of": "look_at",
     "objrun.format.skim.walk": "columns_in",
     "objrun.format.skim.skip": "columns_in",
@@ -334,6 +337,9 @@ def subjects() -> dict[str, Subject]:
         f"{form}.model_keys.parse_model_file": _text(
             model_keys.parse_model_file, model_keys.model_file("m", "0" * 16, "a/b")
         ),
+        f"{form}.media.parse_reference": _text(media.parse_reference, BLOB.reference()),
+        f"{form}.media.parse_pack": _text(media.parse_pack, media.pack_key("r", BLOB.pack)),
+        f"{form}.media.check_blob": Subject([b"1"], lambda data: media.check_blob("a", BLOB, data)),
         f"{form}.heartbeat_keys.parse_heartbeat": _text(heartbeat_keys.parse_heartbeat, *keyed),
         f"{form}.keys.decode_name": _text(keys.decode_name, "a%2Fb", "x~00"),
     }

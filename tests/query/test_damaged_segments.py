@@ -18,6 +18,7 @@ from objrun.format.segments import SCHEMA, encode_segment
 from objrun.protocol.live import Shard
 from objrun.query.reading_order import in_reading_order
 from objrun.query.values import metric_values
+from objrun.storage import MemoryStore
 from objrun.tables.chunks import full_frame
 from tests.golden.cases import INVALID
 from tests.protocol.segments import points_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from objrun.errors import Problem
 
+BLOB = f"media://00ff00ff00ff00ff-00000001/a/000000.png?start=34&size=1&sha256={'0' * 64}"
 KEY = SegmentKey("e", "r", "00000000000000a1", 0, 20)
 FITTING = {
     None: ("str", None, "x"),
@@ -35,6 +37,9 @@ FITTING = {
     "row": ("json", None, '{"a":1}'),
     "table": ("json", None, '{"a":[1]}'),
     "reference": ("str", None, "x"),
+    "image": ("blob", None, BLOB),
+    "text": ("str", None, "x"),
+    "histogram": ("json", None, '{"counts":[1],"edges":[0.5,1]}'),
 }
 SEGMENTS = [case for case in INVALID if case.name.startswith("segment_")]
 
@@ -72,7 +77,7 @@ def read(data: bytes) -> list[Problem]:
         assert frame.height == KEY.stop
         assert len(frame.rows()) == KEY.stop
         in_reading_order(points.chunk)
-        metric_values(points)
+        metric_values(points, MemoryStore("none"))
     except CorruptObjectError as error:
         return error.problems
     return []
@@ -184,7 +189,10 @@ def test_frames_name_what_the_format_names(case: Path) -> None:
         ("list", "json", None, "[[1]]"), ("row", None, 1.0, None), ("row", "json", None, "[1]"),
         ("row", "json", None, '{"a":[1]}'), ("table", "json", None, '{"a":1}'),
         ("table", "json", None, '{"a":[1],"b":[1,2]}'), ("table", "none", None, None),
-        ("reference", "int", 1.0, None), ("list", "json", None, "[" * 99_999),
+        ("reference", "int", 1.0, None), (None, "blob", None, BLOB),
+        ("list", "blob", None, BLOB), ("image", "str", None, "x"), ("text", "none", None, None),
+        ("image", "blob", None, "media://x"), ("image", "blob", 1.0, None),
+        ("histogram", "json", None, '{"counts":1}'), ("list", "json", None, "[" * 99_999),
     ],
 )  # fmt: skip
 def test_a_value_that_does_not_fit_is_named_with_its_segment(
@@ -205,6 +213,6 @@ def test_a_value_that_does_not_fit_is_named_with_its_segment(
         }
         shards.append(Shard(segment(*key), key, 0, encode_segment(pa.table(columns))))
     with pytest.raises(CorruptObjectError) as caught:
-        metric_values(points_of(shards))
+        metric_values(points_of(shards), MemoryStore("none"))
     assert caught.value.key == shards[2].key
     assert [(p.code, p.location) for p in caught.value.problems] == [("bad_value", "$.a.b")]

@@ -26,9 +26,11 @@ from objrun.protocol.checkpointing import (
     latest_checkpoint,
     next_checkpoint,
 )
+from objrun.protocol.columns import Cell
 from objrun.protocol.heartbeat import Heartbeat
 from objrun.protocol.live import read_changed, run_scheme
 from objrun.protocol.numbers import Numbers, claims_on
+from objrun.protocol.packs import Content
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import CREATE, RemoveTags, SetLifecycle, SetTags
 from objrun.protocol.writer import Writer
@@ -88,6 +90,7 @@ class Cast:
         self.taken: list[str] = []
         self.rewound: dict[str, int] = {}
         self.beating: set[str] = set()
+        self.picturing: set[int] = set()
         if before is not None:
             self.promises.follow(before.promises)
             self.logged.update(before.logged)
@@ -222,8 +225,14 @@ class Cast:
         """Log points that wait."""
         for _ in range(count):
             value = process * EACH + self.logged[run, process]
-            writer.buffer.add("x", float(value), value % EACH, value)
+            item = self._picture(writer, value) if process in self.picturing else float(value)
+            writer.buffer.add("x", item, value % EACH, value)
             self.logged[run, process] += 1
+
+    def _picture(self, writer: Writer, value: int) -> Cell:
+        """A point with a blob; its value, which blobs have not, is what points are counted by."""
+        content = Content(".bin", f"blob {value // 2}".encode())
+        return Cell("image", "blob", float(value), writer.packs.add("x", content).reference())
 
     def _durable(self, writer: Writer, process: int, run: str) -> None:
         self.durable[run, process] = self.logged[run, process]

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from objrun import reaping, trash
 from objrun.errors import AlreadyExistsError, NotFoundError, UnavailableError
 from objrun.format import keys
-from objrun.protocol import blind, chain, checkpointing, cover, live, numbers, purge, settle, writer
+from objrun.protocol import (
+    blind,
+    chain,
+    checkpointing,
+    cover,
+    live,
+    numbers,
+    packs,
+    purge,
+    settle,
+    writer,
+)
 from objrun.protocol.updates import SetStatus, SetTags
 from objrun.storage.wrappers import Around
 from objrun.tables import compaction, cuts, cutting, folding, points, runs, vacuum
@@ -309,6 +320,22 @@ def failed_flush_counts(patch: pytest.MonkeyPatch) -> None:
             self._tail.durable = piece.stop
         return True
 
+    patch.setattr(writer.Writer, "_send", sent)
+
+
+@breaks("a pack is durable before points that refer to it are sent", "pictures")
+def points_before_their_pack(patch: pytest.MonkeyPatch) -> None:
+    send_packs, send = packs.Packs.send, writer.Writer._send
+    waiting: dict[Any, Any] = {}
+
+    def later(self: Any, *given: Any) -> bool:
+        waiting[self] = given
+        return True
+
+    def sent(self: Any, piece: Any, stop: Any) -> bool:
+        return send(self, piece, stop) and send_packs(self.packs, *waiting.pop(self.packs))
+
+    patch.setattr(packs.Packs, "send", later)
     patch.setattr(writer.Writer, "_send", sent)
 
 

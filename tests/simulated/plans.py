@@ -49,6 +49,7 @@ PLANS = {
     "many-creators": Plan(seeds(40), seeds(2000)),
     "one-logger": Plan(partial(explore, switches=1), partial(explore, switches=3)),
     "fork": Plan(partial(explore, switches=1), partial(explore, switches=3)),
+    "pictures": Plan(partial(explore, switches=1), partial(explore, switches=2)),
     "loggers": Plan(seeds(40), seeds(2000)),
     "paused-upkeep": Plan(PAUSES, TWICE),
     "upkeep-that-keeps": Plan(PAUSES, TWICE),

@@ -155,6 +155,23 @@ def fork(world: World) -> Callable[[], None]:
     return partial(cast.check_points, live=True)
 
 
+def pictures(world: World) -> Callable[[], None]:
+    """Two processes log blobs, of which some are equal; one was forked while blobs waited."""
+    cast = Cast(world, one_run().cast)
+    cast.picturing = {1, 2}
+
+    def parent() -> None:
+        own = cast.writer("r")
+        cast.log(own, 1, "r", [3])
+        cast.buffer(own, 1, "r", 2)
+        child = fork_of(own)
+        world.spawn("child", lambda: cast.log(child, 2, "r", [2]))
+        cast.log(own, 1, "r", [1])
+
+    world.spawn("w", parent)
+    return partial(cast.check_points, live=True)
+
+
 def loggers(world: World) -> Callable[[], None]:
     cast = Cast(world, one_run().cast)
     for process in (1, 2, 3):
@@ -493,6 +510,7 @@ SCENES = {
         Scene("many-creators", many_creators, Limits(faults=4, kills=1)),
         Scene("one-logger", one_logger, Limits(faults=2), ONE),
         Scene("fork", fork, Limits(faults=1), ONE),
+        Scene("pictures", pictures, Limits(faults=1, kills=1), ONE),
         Scene("loggers", loggers, Limits(faults=6, kills=1), ONE),
         Scene("paused-upkeep", partial(paused_upkeep, retention=NOW), start=HALF),
         Scene("upkeep-that-keeps", partial(paused_upkeep, retention=HOUR), start=HALF),

@@ -28,7 +28,7 @@ from objrun.protocol.opening import open_for_writing
 from objrun.protocol.settle import insist, put_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from objrun.format.checkpoints import Checkpoint
     from objrun.protocol.copy.compacted import Tables
@@ -49,6 +49,7 @@ class Carrier:
         self._opened = False
         self._claimed: set[str] = set()
         self._shared: set[str] = set()
+        self._packs: set[str] = set()
 
     def header(self, data: bytes) -> None:
         """Make the target a store with these bytes as its header."""
@@ -104,6 +105,7 @@ class Carrier:
                     self._count(1, copy_shared(self._pair, key, size))
                 except FormatError as error:
                     self.copied.conflicts.append(error.message)
+        self.packs(chain.from_iterable(plan.packs for plan in plans))
         self._cuts(experiment, plans)
         vanished = self._objects(plans)
         left = [plan for plan in plans if plan.run not in vanished]
@@ -117,6 +119,19 @@ class Carrier:
             note(self.copied, experiment, plan)
             self._count(*moved)
         return vanished
+
+    def packs(self, packs: Iterable[tuple[str, int]]) -> None:
+        """Copy packs, each once; one that has vanished went with its run."""
+        wanted = [key for key, _ in packs if key not in self._packs]
+        if wanted:
+            self._open()
+        self._packs.update(wanted)
+        for key, answer in zip(wanted, self._pair.together(self._pair.copy, wanted), strict=True):
+            with suppress(NotFoundError):
+                size, stands = answer()
+                self._count(1, size)
+                if not stands:
+                    self.copied.conflicts.append(f"{key} has other bytes there")
 
     def _open(self) -> None:
         if not self._opened:

@@ -15,7 +15,15 @@ from objrun.protocol.copy.compacted import Covered
 from objrun.protocol.copy.forks import lacking, meeting
 from objrun.protocol.copy.listing import Folder, list_experiment, list_folders, list_segments
 from objrun.protocol.copy.pair import find, read
-from objrun.protocol.copy.plan import RunPlan, Sides, lacking_cuts, missing_rows, plan_run
+from objrun.protocol.copy.plan import (
+    RunPlan,
+    Sides,
+    lacking_cuts,
+    lacking_packs,
+    lacks_points,
+    missing_rows,
+    plan_run,
+)
 from objrun.protocol.copy.shared import Shared
 from objrun.protocol.experiments import experiment_scheme
 from objrun.protocol.live import RESTARTS, last_markers, run_scheme
@@ -209,7 +217,10 @@ class _Experiment:
             if not pending:
                 break
             sides, checkpoint, is_first = self._look(pending)
+            sides = self._with_packs(sides)
             may_adopt = whole and is_first and not restart and self._may_adopt(sides)
+            if may_adopt and checkpoint:
+                self._work.packs(pack for side in sides.values() for pack in lacking_packs(side))
             if may_adopt and checkpoint and self._work.tables(checkpoint):
                 sides = {r: each._replace(their_covered=each.covered) for r, each in sides.items()}
             pending = self._round(sides, checkpoint)
@@ -246,6 +257,15 @@ class _Experiment:
             for run in runs
         }
         return sides, checkpoint, checkpoint is not None and there is None
+
+    def _with_packs(self, sides: dict[str, Sides]) -> dict[str, Sides]:
+        """List the packs of runs with new points, behind the segments that refer to them."""
+        again = list_folders(self._pair.source, {r for r, s in sides.items() if lacks_points(r, s)})
+        found = {run: {**sides[run].ours.others, **one.others} for run, one in again.items()}
+        return sides | {
+            run: sides[run]._replace(ours=sides[run].ours._replace(others=others))
+            for run, others in found.items()
+        }
 
     def _unlisted(self, runs: set[str], there: Checkpoint | None) -> set[str]:
         """Return the runs of one version that the target has, too, but does not list."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from objrun.errors import FormatError
 from objrun.format import file_keys, keys
 from objrun.format.documents import decode_property, decode_run
+from objrun.format.media import parse_pack
 from objrun.format.shared import REFERRING
 from objrun.protocol.copy.compacted import Covered, TableRows
 from objrun.protocol.copy.forks import is_within, lacking, meeting
@@ -51,8 +52,9 @@ class Sides(NamedTuple):
 class RunPlan:
     """What is to be done for a run, in this order; sizes are in bytes.
 
-    `shared`: snapshots and environments that it refers to. `cuts`: where writers were cut.
-    `objects`: segments, properties and entries of files, any order. `files`: the bytes of files.
+    `shared`: snapshots and environments that it refers to. `packs`: what its points refer to.
+    `cuts`: where writers were cut. `objects`: segments, properties and entries of files, any order.
+    `files`: the bytes of files.
     `rows`: from the source's tables, below `root`. `claims`: its number. `versions`: numbers and
     sizes. `forked`: versions to be committed again behind those of the target. `unmarked`: version
     1 is there, perhaps without its marker. `superseded`: to be deleted in the target. `number` is
@@ -62,6 +64,7 @@ class RunPlan:
     run: str
     root: str = ""
     shared: list[tuple[str, int]] = field(default_factory=list)
+    packs: list[tuple[str, int]] = field(default_factory=list)
     cuts: Sequence[CutKey] = ()
     objects: list[tuple[str, int]] = field(default_factory=list)
     files: list[tuple[str, int]] = field(default_factory=list)
@@ -78,8 +81,9 @@ class RunPlan:
     def is_empty(self) -> bool:
         """Whether the target has all of the run already."""
         versions = self.versions or self.forked or self.unmarked
-        objects = self.cuts or self.objects or self.files or self.rows or self.superseded
-        return not (objects or versions or self.conflict)
+        objects = self.cuts or self.packs or self.objects or self.files
+        points = self.rows or self.superseded
+        return not (objects or points or versions or self.conflict)
 
 
 def plan_run(
@@ -157,8 +161,11 @@ def _plan_shared(pair: Pair, plan: RunPlan, shared: Shared) -> None:
 def _plan_objects(plan: RunPlan, experiment: str, sides: Sides) -> None:
     """Plan segments, rows of tables and other objects of a run."""
     folder = file_keys.artifacts(plan.run)
+    plan.packs = lacking_packs(sides)
     for key, size in sides.ours.others.items():
         is_file = key.startswith(folder)
+        if parse_pack(key):
+            continue
         if key not in sides.theirs.others:
             (plan.files if is_file else plan.objects).append((key, size))
         elif is_file and size != sides.theirs.others[key]:
@@ -195,6 +202,22 @@ def missing_rows(run: str, there: Iterable[SegmentKey], sides: Sides) -> list[Ta
         for writer, stop in sorted(sides.covered.stops.items())
         if position[writer] < stop
     ]
+
+
+def lacking_packs(sides: Sides) -> list[tuple[str, int]]:
+    """Return the packs that the target does not have, and their sizes."""
+    ours, theirs = sides.ours.others, sides.theirs.others
+    return [(key, size) for key, size in ours.items() if key not in theirs and parse_pack(key)]
+
+
+def lacks_points(run: str, sides: Sides) -> bool:
+    """Return whether the target does not have all points of a run."""
+    stops = sides.their_covered.stops
+    live = any(
+        segment not in sides.their_segments and segment.stop > stops.get(segment.writer, 0)
+        for segment in sides.segments
+    )
+    return live or bool(missing_rows(run, sides.their_segments, sides))
 
 
 def lacking_cuts(ours: Iterable[CutKey], theirs: Iterable[CutKey]) -> dict[str, list[CutKey]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from objrun.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from objrun.format.checkpoints import Checkpoint
     from objrun.protocol.copy.plan import RunPlan
@@ -83,6 +83,10 @@ class Work(Protocol):
         """Copy all tables of the source, and return whether they are the target's now."""
         ...
 
+    def packs(self, packs: Iterable[tuple[str, int]]) -> None:
+        """Copy packs, before points that refer to them; those that have vanished are left out."""
+        ...
+
     def runs(
         self, experiment: str, plans: Sequence[RunPlan], checkpoint: Checkpoint | None
     ) -> set[str]:
@@ -96,7 +100,7 @@ class Estimate:
     def __init__(self) -> None:
         """Nothing is counted yet."""
         self.copied = Copied()
-        self._shared: set[str] = set()
+        self._seen: set[str] = set()
 
     def header(self, data: bytes) -> None:
         """Count the header."""
@@ -124,6 +128,12 @@ class Estimate:
         self.copied.add(len(checkpoint.files), sum(file.size for file in checkpoint.files))
         return True
 
+    def packs(self, packs: Iterable[tuple[str, int]]) -> None:
+        """Count packs, or anything else that may be named twice."""
+        new = {key: size for key, size in packs if key not in self._seen}
+        self._seen |= new.keys()
+        self.copied.add(len(new), sum(new.values()))
+
     def runs(
         self,
         experiment: str,
@@ -132,9 +142,8 @@ class Estimate:
     ) -> set[str]:
         """Count what plans name."""
         for plan in plans:
-            shared = [each for each in plan.shared if each[0] not in self._shared]
-            self._shared.update(key for key, _ in shared)
-            sized = [*shared, *plan.objects, *plan.files, *plan.versions]
+            self.packs([*plan.shared, *plan.packs])
+            sized = [*plan.objects, *plan.files, *plan.versions]
             self.copied.add(len(sized), sum(size for _, size in sized))
             self.copied.add(len(plan.claims), sum(len(claim.data) for claim in plan.claims))
             self.copied.points += sum(rows.stop - rows.start for rows in plan.rows)
@@ -145,7 +154,7 @@ class Estimate:
 def note(copied: Copied, experiment: str, plan: RunPlan) -> None:
     """Count a run that is done, and keep what people must be told of it."""
     copied.seen += 1
-    objects = plan.cuts or plan.objects or plan.files or plan.rows
+    objects = plan.cuts or plan.objects or plan.packs or plan.files or plan.rows
     copied.runs += bool(objects or plan.versions or plan.forked)
     if plan.number is not None:
         copied.taken.append(Taken(experiment, plan.number, plan.run))

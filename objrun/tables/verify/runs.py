@@ -10,6 +10,7 @@ from objrun import clock
 from objrun.errors import FormatError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.documents import decode_property, encode_property
+from objrun.format.media import parse_pack
 from objrun.format.names import is_run_id
 from objrun.format.shared import references
 from objrun.format.states import Property
@@ -184,7 +185,7 @@ def _look_once(store: Store, run: str, listed: list[ObjectInfo], newest: datetim
             properties.append(info)
         elif is_of_files(info.key):
             files.append(info)
-        else:
+        elif parse_pack(info.key) is None:
             findings.append(unknown(info.key))
     look = look_at_chain(store, scheme, _identity, versions)
     findings += look.findings

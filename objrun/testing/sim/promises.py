@@ -6,6 +6,7 @@ product in reading them shall not hide one in writing them.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections import Counter, defaultdict
 from functools import lru_cache
@@ -170,9 +171,23 @@ class Promises:
                 assert marker in self._ever, f"{key} was put before its marker"
             if document.get("purged"):
                 self._forget(run)
+        elif (segment := keys.parse_segment(key)) and segment.run not in self.purged:
+            self._check_blobs(segment.run, data)
         elif key.startswith(keys.checkpoints(self.experiment)):
             self._check_tables()
             self.check_visible()
+
+    def _check_blobs(self, run: str, segment: bytes) -> None:
+        """What points refer to was there before them."""
+        for reference in _references(segment):
+            pack, _, rest = reference.removeprefix("media://").partition("/")
+            fields = dict(pair.split("=") for pair in rest.partition("?")[2].split("&"))
+            key = f"runs/{run}/media/{pack}.zip"
+            assert key in self.bucket.objects, f"points refer to {key}, which is not there"
+            start, size = int(fields["start"]), int(fields["size"])
+            data = self.bucket.objects[key][0][start : start + size]
+            found = hashlib.sha256(data).hexdigest()
+            assert found == fields["sha256"], f"{key} has other bytes at {start}"
 
     def _forget(self, run: str) -> None:
         assert run not in self._fresh, f"{run} is purged, and a change was acknowledged just now"
@@ -285,6 +300,15 @@ class Promises:
             if first <= start:
                 start = max(start, stop)
         return start
+
+
+@lru_cache(4096)
+def _references(segment: bytes) -> list[str]:
+    table = pq.read_table(io.BytesIO(segment))
+    if "type" not in table.column_names:
+        return []
+    rows = zip(table["type"].to_pylist(), table["data"].to_pylist(), strict=True)
+    return [data for type_, data in rows if type_ == "blob"]
 
 
 @lru_cache(4096)

@@ -1,0 +1,107 @@
+"""Blobs that one writer has logged and that are not durable yet, put together into packs.
+
+A blob has its place in a pack as soon as it is logged, so the point that refers to it is complete.
+SPEC section 9.11: a pack is durable before a segment with points that refer to it is sent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from itertools import count
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from objrun.format.media import Blob, Pack
+
+REMEMBERED: Final = 8_192
+"""Blobs of which it is remembered where they are, so that the same bytes are kept once."""
+
+
+class Content(NamedTuple):
+    """A blob as it is logged: the ending of its file, its bytes, width and height of an image.
+
+    >>> Content(".png", b"...", (28, 28)).ending
+    '.png'
+    """
+
+    ending: str
+    data: bytes
+    shape: tuple[int, int] | None = None
+
+
+class Packs:
+    """The packs of one writer that wait; many threads may add, one at a time seals and sends.
+
+    >>> packs = Packs("00ff00ff00ff00ff")
+    >>> packs.add("digit", Content(".png", b"1")).member
+    'digit/000000.png'
+    >>> packs.seal()
+    >>> packs.send("r1", lambda key, data: print(key, len(data)) is None)
+    runs/r1/media/00ff00ff00ff00ff-00000001.zip 131
+    True
+    """
+
+    def __init__(self, writer: str) -> None:
+        """Hold nothing yet."""
+        self._writer = writer
+        self._made = self._sealed = 0
+        self._count = count()
+        self._waiting: deque[Pack] = deque()
+        self._known: dict[tuple[str, str], Blob] = {}
+        # A signal handler may log while its own thread holds it.
+        self._lock = threading.RLock()
+
+    def add(self, metric: str, content: Content) -> Blob:
+        """Give a blob its place; the same bytes as before stay where they are."""
+        import hashlib  # most runs have no blobs
+
+        from objrun.format.media import Blob, Pack, member_name
+
+        digest = hashlib.sha256(content.data).hexdigest()
+        with self._lock:
+            known = self._known.get((digest, content.ending))
+            if known is not None:
+                return known
+            if self._made == self._sealed or self._waiting[-1].is_full():
+                self._made += 1
+                self._waiting.append(Pack(self._writer, self._made))
+            pack = self._waiting[-1]
+            member = member_name(metric, next(self._count), content.ending)
+            start = pack.add(member, content.data)
+            blob = Blob(pack.name, member, start, len(content.data), digest, content.shape)
+            if len(self._known) >= REMEMBERED:
+                del self._known[next(iter(self._known))]
+            self._known[digest, content.ending] = blob
+            return blob
+
+    def is_urgent(self) -> bool:
+        """Return whether so much waits that it should be sent now."""
+        # The one that is being filled is the last, or there is none.
+        waiting = [*self._waiting]
+        return len(waiting) > 1 or any(pack.is_full() for pack in waiting)
+
+    def seal(self) -> None:
+        """Have all that was added until now sent before anything else; more goes elsewhere."""
+        with self._lock:
+            self._sealed = self._made
+
+    def send(self, run: str, put: Callable[[str, bytes], bool]) -> bool:
+        """Have `put(key, data)` store all that is sealed, in order; False where it said so.
+
+        A thread that hung with a pack which another has stored meanwhile changes nothing.
+        """
+        while (pack := self._first()) is not None:
+            if not put(pack.key(run), pack.data()):
+                return False
+            with self._lock:
+                if self._waiting and self._waiting[0] is pack:
+                    self._waiting.popleft()
+        return True
+
+    def _first(self) -> Pack | None:
+        with self._lock:
+            left = self._sealed - (self._made - len(self._waiting))
+            return self._waiting[0] if left > 0 else None
