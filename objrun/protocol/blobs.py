@@ -1,4 +1,4 @@
-"""Blobs of runs, read back: neighbours in a pack by one request, each checked. SPEC section 9.11."""
+"""Blobs of runs, read back: neighbours by one request, each checked. SPEC section 9.11."""
 
 from __future__ import annotations
 
