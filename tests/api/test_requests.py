@@ -184,6 +184,14 @@ def test_finding_a_run_by_its_id(place: Place) -> None:
     assert place.cost(lambda: place.cold().get_run(run.id)) == {"GET": 2, "LIST": 1}
 
 
+def test_a_script_that_finds_its_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Experiment(place.cold(), "digits").start_logging()
+    monkeypatch.setenv("OBJRUN_RUN_ID", run.id)
+    monkeypatch.setenv("OBJRUN_URL", "memory://counted")
+    assert place.cost(Run.get_context) == {"LIST": 1, "GET": 2}
+    assert place.cost(Run.get_context) == {}
+
+
 def test_metrics_of_a_run(place: Place) -> None:
     experiment = Experiment(place.cold(), "digits")
     run, other = experiment.start_logging(), experiment.start_logging()
