@@ -13,12 +13,12 @@ _STORAGE: Final = (
     "run.open, others with fsspec"
 )
 _TARGET: Final = (
-    "there are no clusters of Azure: a script runs where a target of objrun puts it, by default "
-    "in a process of this machine"
+    "there are no clusters of Azure: compute_target of a ScriptRunConfig is 'local' or a target "
+    "such as objrun.LocalTarget"
 )
 _ENVIRONMENT: Final = (
-    "none is built: a script runs in the interpreter of its caller, or the command "
-    "that it is given; run.get_environment() says what was installed"
+    "nothing is built: environment of a ScriptRunConfig is the folder of a virtual environment, by "
+    "default that of the caller; run.get_environment() says what was installed"
 )
 _SERVICE: Final = (
     "nothing is deployed: download the files of a model with Model(workspace, name).download()"
@@ -35,7 +35,7 @@ MODULE: Final = {
     "Environment": _ENVIRONMENT,
     "Image": _SERVICE,
     "Keyvault": _SECRETS,
-    "RunConfiguration": _ENVIRONMENT,
+    "RunConfiguration": "give compute_target and environment to ScriptRunConfig itself",
     "Webservice": _SERVICE,
 }
 """Names of `azureml.core`."""

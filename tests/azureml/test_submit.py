@@ -1,0 +1,132 @@
+"""Scripts submitted, followed and canceled as scripts for Azure ML do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from objrun import ActivityFailedException, Experiment, Run, ScriptRunConfig, UserErrorException
+from tests.submission.conftest import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HELLO = """
+import argparse
+from objrun import Run
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--name", default="nobody")
+args = parser.parse_args()
+run = Run.get_context()
+run.log(name="greeting", value="Hello " + args.name)
+print("Hello", args.name)
+"""
+
+CHILDREN = """
+from objrun import Run
+
+run = Run.get_context()
+for fold, child in enumerate(run.create_children(count=3)):
+    child.log(name="fold", value=fold)
+    child.complete()
+with run.child_run("last") as child:
+    child.log("fold", 3)
+"""
+
+SLOW = """
+import time
+from objrun import Run
+
+run = Run.get_context()
+run.log("started", True)
+run.flush()
+time.sleep(600)
+"""
+
+
+@pytest.fixture(autouse=True)
+def source(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with scripts, and places of its own for what is submitted."""
+    monkeypatch.setenv("OBJRUN_WORK", str(folder.parent / "jobs"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder.parent / "state"))
+    scripts = {"hello.py": HELLO, "children.py": CHILDREN, "slow.py": SLOW}
+    for name, text in {**scripts, "fails.py": "raise ValueError('too hot')"}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / ".amlignore").write_text("/outputs\n", encoding="utf-8")
+    return folder
+
+
+def test_a_script_is_submitted(exp: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
+    config = ScriptRunConfig(
+        source_directory=".", script="hello.py", arguments=["--name", "you"], compute_target="local"
+    )
+    assert (config.source_directory, config.script) == (".", "hello.py")
+    assert config.arguments == ["--name", "you"]
+    assert (config.command, config.run_config) == (None, None)
+    run = exp.submit(config, tags={"kind": "greeting"})
+    assert run.get_status() in ("Queued", "Starting", "Running", "Finalizing", "Completed")
+    details = run.wait_for_completion(show_output=True)
+    assert (details["status"], run.get_status()) == ("Completed", "Completed")
+    assert f"RunId: {run.id}\nStatus: Completed" in capsys.readouterr().out
+    assert run.get_metrics() == {"greeting": "Hello you"}
+    assert run.get_tags() == {"kind": "greeting"}
+    assert run.type == "azureml.scriptrun"
+    assert [each.id for each in Run.list(exp, type="azureml.scriptrun")] == [run.id]
+    assert run.get_detailed_status() == {"status": "Completed", "details": None}
+    assert len(run.clean()) == 1
+
+
+def test_a_command_is_submitted(exp: Experiment) -> None:
+    config = ScriptRunConfig(".", command=["python", "hello.py", "--name", "you"])
+    run = exp.submit(config)
+    run.wait_for_completion()
+    assert run.get_metrics("greeting") == {"greeting": "Hello you"}
+
+
+def test_children_of_a_submitted_script(exp: Experiment) -> None:
+    run = exp.submit(ScriptRunConfig(source_directory=".", script="children.py"))
+    run.wait_for_completion(show_output=False)
+    folds = [child.get_metrics()["fold"] for child in run.get_children()]
+    assert sorted(folds) == [0, 1, 2, 3]
+    assert {child.get_status() for child in run.get_children()} == {"Completed"}
+
+
+def test_trials_are_submitted_as_children(exp: Experiment) -> None:
+    with exp.start_logging(snapshot_directory=None) as parent:
+        trials = [
+            parent.submit_child(
+                ScriptRunConfig(".", "hello.py", arguments=f"--name {name}"), tags={"trial": name}
+            )
+            for name in ("a", "b")
+        ]
+        for trial in trials:
+            trial.wait_for_completion(raise_on_error=True)
+    found = parent.get_metrics(name="greeting", recursive=True)
+    assert sorted(each["greeting"] for each in found.values()) == ["Hello a", "Hello b"]
+    assert len(list(parent.get_children(tags={"trial": "a"}))) == 1
+
+
+def test_a_script_is_canceled(exp: Experiment) -> None:
+    run = exp.submit(ScriptRunConfig(source_directory=".", script="slow.py"))
+    until(lambda: run.get_metrics() == {"started": True})
+    run.cancel()
+    until(lambda: run.get_status() == "Canceled")
+    assert run.wait_for_completion()["status"] == "Canceled"
+
+
+def test_a_script_that_fails(exp: Experiment) -> None:
+    run = exp.submit(ScriptRunConfig(source_directory=".", script="fails.py"))
+    with pytest.raises(ActivityFailedException, match="too hot"):
+        run.wait_for_completion()
+    assert run.get_details()["error"]["error"]["message"] == "ValueError: too hot"
+
+
+def test_what_there_is_not_is_refused() -> None:
+    with pytest.raises(UserErrorException, match="leave them out"):
+        ScriptRunConfig(".", "hello.py", distributed_job_config=object())
+    with pytest.raises(UserErrorException, match="leave them out"):
+        ScriptRunConfig(".", "hello.py", resume_from=object())
+    assert ScriptRunConfig(".", "hello.py", docker_runtime_config=object()).script == "hello.py"
+    assert ScriptRunConfig(".", "hello.py").max_run_duration_seconds is None
