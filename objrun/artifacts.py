@@ -138,10 +138,14 @@ def download_all(store: Store, run: str, names: Sequence[str], targets: Sequence
     each(zip(names, targets, strict=True), lambda pair: download(store, run, *pair))
 
 
-def names_of(store: Store, run: str) -> list[str]:
-    """Return the names of all files and logs of a run, sorted."""
-    streams = (f"{log_keys.FOLDER}{stream}" for stream in list_streams(store, run))
-    return sorted({*list_files(store, run), *streams})
+def places_of(store: Store, run: str) -> dict[str, str]:
+    """Return the keys of all files and the folders of all logs of a run, by name, sorted."""
+    found = {
+        f"{log_keys.FOLDER}{stream}": log_keys.stream_folder(run, stream)
+        for stream in list_streams(store, run)
+    }
+    files = {name: info.key for name, info in list_files(store, run).items()}
+    return dict(sorted({**found, **files}.items()))
 
 
 def open_file(store: Store, run: str, name: str) -> BinaryIO:

@@ -104,9 +104,9 @@ class RunFiles:
         >>> run.get_file_names()
         ['outputs/notes.txt']
         """
-        from objrun.artifacts import names_of
+        from objrun.artifacts import places_of
 
-        return names_of(self._readable(), self.id)
+        return [*places_of(self._readable(), self.id)]
 
     def download_file(
         self, name: str, output_file_path: str | os.PathLike[str] | None = None

@@ -10,8 +10,6 @@ from objrun.annotations import RunAnnotations
 from objrun.causes import error_of
 from objrun.elsewhere import Elsewhere
 from objrun.errors import (
-    ActivityFailedException,
-    ExperimentExecutionException,
     FlushTimeoutError,
     ObjrunError,
     PointsLostError,
@@ -37,9 +35,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from objrun.format.states import RunState
-
-_FIRST_LOOK = 0.5
-_SLOWEST_LOOK = 15.0
 
 
 class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere):
@@ -246,13 +241,20 @@ class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere):
     ) -> dict[str, Any]:
         """Return `get_details()` when the run has ended; a failed one raises, if `raise_on_error`.
 
-        Looks after half a second, then ever more rarely, at least every 15 seconds. Raises
+        Looks after half a second, then ever more rarely, at least every 15 seconds, or every 3 with
+        `show_output`, which prints the log of a submitted script while it grows. Raises
         ActivityFailedException, and ExperimentExecutionException on Ctrl-C. Where the run is lost a
         StatusWarning says so, and the wait goes on: it may come back, or `objrun reap` ends it.
         """
-        ends = TERMINAL if wait_post_processing else (*TERMINAL, "CancelRequested", "Finalizing")
-        wait(self, ends, show_output=show_output, raise_on_error=raise_on_error)
-        return self._details(self.state)
+        from objrun.following import Follower, wait
+
+        log = Follower(self._readable(), self.id) if show_output else None
+        wait(self, self._last_statuses(wait_post_processing), log, raise_on_error=raise_on_error)
+        return self.get_details()
+
+    def _last_statuses(self, wait_post_processing: bool) -> Sequence[str]:
+        """Return the statuses in which nobody waits any more."""
+        return TERMINAL if wait_post_processing else (*TERMINAL, "CancelRequested", "Finalizing")
 
     def __enter__(self) -> Self:
         """Return the run itself; SIGTERM ends the block as an exception does."""
@@ -307,30 +309,3 @@ def details_of(state: RunState) -> dict[str, Any]:
         "logFiles": {},
     }
     return {name: value for name, value in found.items() if value is not None}
-
-
-def wait(run: RunLife, ends: Sequence[str], *, show_output: bool, raise_on_error: bool) -> None:
-    """Return when the run has one of the statuses `ends`."""
-    run_id = run.state.run_id
-    if show_output:
-        print(f"RunId: {run_id}")
-    pause = _FIRST_LOOK
-    told = False
-    try:
-        while run.status not in ends and run.get_status() not in ends:
-            if run.status == LOST and not told:
-                message = f"run {run_id} gives no sign of life: waiting until it is back, or reaped"
-                warnings.warn(message, StatusWarning, stacklevel=3)
-            told = run.status == LOST
-            clock.sleep(pause)
-            pause = min(_SLOWEST_LOOK, pause * 1.5)
-    except KeyboardInterrupt:
-        message = f"waiting for run {run_id} was interrupted; the run goes on"
-        raise ExperimentExecutionException(message) from None
-    state = run.state
-    if show_output:
-        print(f"\nExecution Summary\n=================\nRunId: {run_id}\nStatus: {state.status}")
-    if state.status == "Failed" and raise_on_error:
-        error = dict(state.error or {})
-        message = f"run {run_id} failed: {error.get('message') or error.get('code')}"
-        raise ActivityFailedException(message)

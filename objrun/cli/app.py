@@ -18,6 +18,7 @@ from objrun.cli.options import Csv, Json, StorageOptions, Url
 from objrun.cli.reap import reap
 from objrun.cli.runs import runs
 from objrun.cli.show import show
+from objrun.cli.submit import logs, submit
 from objrun.cli.trash import delete, gc, restore
 from objrun.cli.upkeep import compact, stats, vacuum
 from objrun.cli.verify import verify
@@ -65,6 +66,11 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
         "objrun upload digits/3 model.pt --into outputs",
         "objrun upload digits/3 plots --overwrite",
     ),
+    logs: ("objrun logs digits/3", "objrun logs digits/3 -f", "objrun logs 1f6c --stream own.txt"),
+    submit: (
+        "objrun submit digits -- python train.py --lr 0.1",
+        "objrun submit digits --source src --slots 2 --wait -- python train.py",
+    ),
     delete: ("objrun delete digits/3 digits/7", "objrun delete --experiment digits --yes"),
     restore: ("objrun restore digits/3", "objrun restore --experiment digits"),
     compact: ("objrun compact", "objrun compact digits --workers 4"),
@@ -98,7 +104,9 @@ OTHERWISE: Final = {
     "get": "show",
     "info": "show",
     "list": "runs",
-    "log": "history",
+    "log": "logs",
+    "run": "submit",
+    "tail": "logs -f",
     "ls": "runs",
     "ps": "runs",
     "purge": "gc",
@@ -163,7 +171,8 @@ def before_the_name(
     listing = ("runs", "metrics", "children", "history", "files", "gc", "reap")
     given = dict.fromkeys(listing, tables)
     given |= {"show": {**common, "as_json": as_json}, "demo": common}
-    given |= dict.fromkeys(("delete", "restore", "download", "upload"), common)
+    plain = ("delete", "restore", "download", "upload", "submit", "logs")
+    given |= dict.fromkeys(plain, common)
     given |= {name: {"as_json": as_json} for name in ("copy", "sync")}
     given |= {
         name: {**common, "as_json": as_json} for name in ("compact", "vacuum", "stats", "verify")

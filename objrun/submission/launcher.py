@@ -6,7 +6,7 @@ It reads its job from standard input, and goes on as a process of its own.
 """
 
 # Paths are text here: they go into the environment of the script.
-# ruff: noqa: PTH103, PTH118, PTH120
+# ruff: noqa: PTH103, PTH108, PTH116, PTH118, PTH120
 from __future__ import annotations
 
 import json
@@ -21,6 +21,7 @@ from objrun import clock
 from objrun.causes import error_of
 from objrun.context import OPTIONS, RUN_ID, URL
 from objrun.errors import ObjrunError
+from objrun.following import STREAM
 from objrun.format.states import TERMINAL
 from objrun.logs import logger
 from objrun.outputs import Outputs, capture, watch
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 
     from objrun.run import Run
 
-LOG: Final = "std_log.txt"
-"""The stream with all that a script prints: `logs/std_log.txt` among the files of its run."""
-
 FIRST_LOOK: Final = 0.5
 """Seconds until the first look whether the run is to be canceled; each later wait is longer."""
 
@@ -59,9 +57,14 @@ def main() -> None:
         os._exit(0)  # whoever started this one goes on
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
-    for stream in range(3):
-        os.dup2(null, stream)
+    told = f"{work_folder(job.run_id)}.err"
+    os.makedirs(os.path.dirname(told), exist_ok=True, mode=0o700)
+    errors = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for stream, file in enumerate((null, null, errors)):
+        os.dup2(file, stream)
     launch(job)
+    if not os.stat(told).st_size:
+        os.unlink(told)
 
 
 def launch(job: Job) -> None:
@@ -127,7 +130,7 @@ class _Launch:
     def _worked(self) -> Ending:
         with self._place() as place, tempfile.TemporaryDirectory(prefix="objrun-") as private:
             secrets = Secrets(private)
-            pump = Pump(LogWriter(self.run.id, LOG), secrets, self.run.keep_log)
+            pump = Pump(LogWriter(self.run.id, STREAM), secrets, self.run.keep_log)
             for value in _secrets_of(self.job.storage_options):
                 pump.masker.add(value)
             environment = self._environment(secrets)
@@ -167,7 +170,9 @@ class _Launch:
         """Have the snapshot in a new folder, and know what stood there before the script did."""
         folder = self.run.unpack_snapshot(self.folder, self.job.snapshot)
         watched = [watch(os.path.join(folder, name)) for name in ("outputs", "logs")]
-        os.makedirs(os.path.join(folder, "outputs"), exist_ok=True)
+        for each in ("outputs", "logs"):
+            # As on Azure ML, so that scripts write into them without further ado.
+            os.makedirs(os.path.join(folder, each), exist_ok=True)
         try:
             yield _Place(folder, [each for each in watched if each])
         finally:

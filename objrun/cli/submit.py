@@ -1,0 +1,112 @@
+"""`objrun submit` and `objrun logs`: start a script as a run, and see what it prints."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from objrun import clock
+from objrun.cli.find import find_run
+from objrun.cli.options import RunName, StorageOptions, Url, open_workspace
+from objrun.cli.output import new_console
+from objrun.errors import FileNotInRunError
+from objrun.following import STREAM, Follower
+from objrun.format.log_keys import FOLDER
+from objrun.format.states import TERMINAL
+from objrun.protocol.heartbeat import LOST
+
+if TYPE_CHECKING:
+    from objrun.run import Run
+
+EVERY: Final = 2.0
+"""Seconds between two looks for what a run has printed."""
+
+
+def submit(
+    experiment: Annotated[str, typer.Argument(help="The experiment of the run.")],
+    command: Annotated[
+        list[str], typer.Argument(metavar="-- COMMAND", help="The program and its arguments.")
+    ],
+    source: Annotated[
+        Path, typer.Option("--source", metavar="DIR", help="The folder that it needs.")
+    ] = Path(),
+    slots: Annotated[
+        int | None,
+        typer.Option("--slots", metavar="N", min=1, help="Wait while N run on this machine."),
+    ] = None,
+    limit: Annotated[
+        float | None,
+        typer.Option("--limit", metavar="SECONDS", min=0, help="Cancel it after so long."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Show what it prints meanwhile.")] = False,
+    url: Url = None,
+    option: StorageOptions = None,
+) -> None:
+    """Start a command as a run, in a process of its own, with a snapshot of a folder.
+
+    Exit codes with --wait: 0 completed, 1 failed or canceled.
+    """
+    from objrun.experiment import Experiment
+    from objrun.submission.config import ScriptRunConfig
+    from objrun.submission.targets import LocalTarget
+
+    config = ScriptRunConfig(
+        source,
+        command=command,
+        compute_target=LocalTarget(slots),
+        max_run_duration_seconds=limit,
+    )
+    run = Experiment(open_workspace(url, option), experiment).submit(config)
+    new_console().print(f"{run.id}  {experiment}/{run.number}", soft_wrap=True)
+    if wait:
+        _follow(run, STREAM)
+        if run.status != "Completed":
+            raise typer.Exit(1)
+
+
+def logs(
+    run: RunName,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")
+    ] = False,
+    stream: Annotated[
+        str | None, typer.Option("--stream", metavar="NAME", help="Another log of the run.")
+    ] = None,
+    url: Url = None,
+    option: StorageOptions = None,
+) -> None:
+    """Print what a run has printed; Ctrl-C ends that, and not the run."""
+    found = find_run(open_workspace(url, option), run)
+    name = (stream or STREAM).removeprefix(FOLDER)
+    if follow:
+        with suppress(KeyboardInterrupt):  # that is how it ends
+            _follow(found, name)
+        return
+    if f"{FOLDER}{name}" not in found.get_file_names():
+        there = [each for each in found.get_file_names() if each.startswith(FOLDER)]
+        message = f"run {found.id} has no log {name!r}: it has {', '.join(there) or 'none'}"
+        raise FileNotInRunError(message)
+    _print(Follower(found.experiment.workspace.querying(), found.id, name).more())
+
+
+def _follow(run: Run, stream: str) -> None:
+    """Print what a run prints until it has ended."""
+    log = Follower(run.experiment.workspace.querying(), run.id, stream)
+    while True:
+        is_over = run.get_status() in (*TERMINAL, LOST)
+        _print(log.more())
+        if is_over:
+            break
+        clock.sleep(EVERY)
+    if run.status == LOST:
+        typer.echo("it gives no sign of life any more", err=True)
+
+
+def _print(text: str) -> None:
+    # A file is to hold the lines as they are, so nothing is wrapped.
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,75 @@
+"""`objrun submit` and `objrun logs`, as a person uses them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from objrun import Experiment, Workspace
+from objrun.format.log_keys import ChunkKey, chunk
+from objrun.protocol.log_writer import new_writer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.conftest import Call
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A store for submitted runs; their work folders are no one else's."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "src").mkdir()
+    monkeypatch.chdir(tmp_path / "src")
+    return str(tmp_path / "store")
+
+
+def test_submit_and_wait_then_logs(bare: Call, place: str, tmp_path: Path) -> None:
+    (tmp_path / "src" / "train.py").write_text("import sys; print('lr', sys.argv[2])")
+    done = bare(
+        "submit", "digits", "--url", place, "--wait", "--", "python", "train.py", "--lr", "1"
+    )
+    assert done.code == 0
+    assert done.lines[0].endswith("digits/1")
+    assert done.lines[1:] == ["lr 1"]
+    assert bare("logs", "digits/1", "--url", place).out == "lr 1\n"
+    assert bare("logs", "digits/1", "-f", "--url", place).out == "lr 1\n"
+    other = bare("logs", "digits/1", "--stream", "other", "--url", place)
+    assert other.code == 2
+    assert "it has logs/std_log.txt" in other.err
+
+
+def test_a_command_that_fails(bare: Call, place: str) -> None:
+    done = bare("submit", "digits", "--url", place, "--wait", "--slots", "1", "--", "/bin/false")
+    assert done.code == 1
+    assert bare("submit", "digits", "--source", "none", "--url", place, "--", "x").code == 1
+
+
+def test_a_log_that_orders_the_terminal_about_is_shown_as_text(bare: Call, place: str) -> None:
+    run = Experiment(Workspace(place), "digits").start_logging()
+    key = ChunkKey(run.id, "std_log.txt", new_writer(), 0, 19)
+    run.experiment.workspace.store.put(chunk(key), b"\x1b]0;owned\x07\x1b[2J\xff\xc2\x9bA\n")
+    run.complete()
+    assert bare("logs", "digits/1", "--url", place).out == "?]0;owned??[2J\ufffd?A\n"
+
+
+def test_ctrl_c_ends_following_and_not_the_run(place: str) -> None:
+    run = Experiment(Workspace(place), "digits").start_logging()
+    key = ChunkKey(run.id, "std_log.txt", new_writer(), 0, 6)
+    run.experiment.workspace.store.put(chunk(key), b"so far")
+    program = subprocess.Popen(
+        [sys.executable, "-m", "objrun.cli", "logs", "-f", "digits/1", "--url", place],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert program.stdout
+    assert os.read(program.stdout.fileno(), 100) == b"so far"
+    program.send_signal(signal.SIGINT)
+    out, err = program.communicate()
+    assert (program.returncode, out, err) == (0, b"", b"")
+    assert run.get_status() == "Running"

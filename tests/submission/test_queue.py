@@ -1,0 +1,131 @@
+"""Slots: never more at once, whoever submits, first come first served, and none is lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from objrun import Experiment, LocalTarget, ScriptRunConfig
+from objrun.errors import UserErrorException
+from objrun.submission.slots import queue_folder, slot
+from tests.submission.conftest import ended, until
+from tests.submission.test_ends import launcher_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from objrun import Workspace
+    from tests.submission.conftest import Submit
+
+TIMED = """
+import sys, time
+from pathlib import Path
+from objrun import Run
+run = Run.get_context()
+begin = time.time()
+here = Path(sys.argv[1])
+(here / run.id).touch()
+while len([*here.iterdir()]) < 2 and time.time() < begin + 4:
+    time.sleep(0.02)  # for another one to work at the same time
+time.sleep(0.2)
+(here / run.id).unlink()
+run.log_row("worked", begin=begin, end=time.time())
+"""
+
+SUBMITTER = """
+import sys
+from objrun import Experiment, LocalTarget, ScriptRunConfig, Workspace
+target = LocalTarget(slots=2)
+config = ScriptRunConfig(sys.argv[2], "train.py", sys.argv[3:], compute_target=target)
+print(Experiment(Workspace(sys.argv[1]), "digits").submit(config).id)
+"""
+
+
+def test_of_six_runs_of_many_submitters_never_more_than_two_work_at_once(
+    local_ws: Workspace, tmp_path: Path
+) -> None:
+    """Each submitter has ended by the time its run works."""
+    source, here = tmp_path / "source", tmp_path / "here"
+    source.mkdir()
+    here.mkdir()
+    (source / "train.py").write_text(TIMED)
+    local_ws.writing()
+    submitter = [sys.executable, "-c", SUBMITTER, local_ws.url, str(source), str(here)]
+    programs = [subprocess.Popen(submitter, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    config = ScriptRunConfig(source, "train.py", [here], compute_target=LocalTarget(slots=2))
+    runs = [Experiment(local_ws, "digits").submit(config) for _ in range(3)]
+    runs += [local_ws.get_run(program.communicate()[0].strip()) for program in programs]
+    assert not any(program.returncode for program in programs)
+    times = []
+    for run in runs:
+        assert ended(run).status == "Completed"
+        row = run.get_metrics()["worked"]
+        times += [(row["begin"], 1), (row["end"], -1)]
+    at_once = [sum(change for _, change in sorted(times)[:end]) for end in range(len(times))]
+    assert max(at_once) == 2
+
+
+BUSY = "import time; print('works', flush=True); time.sleep(300)"
+
+
+def test_who_waits_is_canceled_at_once_and_a_killed_launcher_frees_its_slot(
+    local_ws: Workspace, submit: Submit
+) -> None:
+    target = LocalTarget(slots=1, name="narrow", grace_seconds=0.3)
+    first = submit(local_ws, BUSY, compute_target=target)
+    until(lambda: first.get_status() == "Running")
+    second, third = (submit(local_ws, BUSY, compute_target=target) for _ in range(2))
+    until(lambda: len([*queue_folder("narrow").glob("ticket-*")]) == 2)
+    assert [run.id for run in first.list_by_compute(target, workspace=local_ws)] == [
+        run.id for run in (third, second, first)
+    ]
+    second.cancel()
+    assert second.get_status() == "Canceled"
+    os.kill(launcher_of(first), signal.SIGKILL)
+    until(lambda: third.get_status() == "Running")
+    assert second.get_status() == "Canceled"
+    third.cancel()
+    assert ended(third).status == "Canceled"
+    until(lambda: not [*queue_folder("narrow").glob("ticket-*")])
+
+
+def test_who_came_first_is_first() -> None:
+    order: list[int] = []
+    with slot("q", 1, lambda: True) as is_free:
+        assert is_free
+        waiting = [subprocess_that_waits(number) for number in range(3)]
+        assert len([*queue_folder("q").glob("ticket-*")]) == 3
+    for program in waiting:
+        order += [int(line) for line in program.communicate()[0].split()]
+    assert order == sorted(order)
+
+
+WAITING = """
+import time
+from objrun.submission.slots import slot
+with slot('q', 1, lambda: True):
+    print(time.monotonic_ns())
+"""
+
+
+def subprocess_that_waits(number: int) -> subprocess.Popen[str]:
+    program = subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, text=True)
+    until(lambda: len([*queue_folder("q").glob("ticket-*")]) == number + 1)
+    return program
+
+
+def test_nobody_is_let_in_who_is_not_wanted_any_more() -> None:
+    with slot("q", 1, lambda: True), slot("q", 1, lambda: False) as is_free:
+        assert not is_free
+    assert [*queue_folder("q").glob("ticket-*")] == []
+
+
+@pytest.mark.parametrize("slots", [0, -1])
+def test_no_slots_are_refused(slots: int) -> None:
+    with pytest.raises(UserErrorException, match="slots"):
+        LocalTarget(slots)
