@@ -107,11 +107,33 @@ print(len(list(parent.get_children(tags="fold"))), len(list(exp.get_runs(include
 assert next(parent.get_children(properties={"kind": "ridge"})).parent.id == parent.id
 """
 
+SUBMITTING = """
+import os
+from azureml.core import Experiment, ScriptRunConfig, Workspace
+from azureml.core.model import Model
+
+ws = Workspace.from_config()
+exp = Experiment(workspace=ws, name="train-on-local")
+src = ScriptRunConfig(source_directory="source", script="train.py", arguments=["--alpha", 0.25])
+run = exp.submit(src)
+run.wait_for_completion(show_output=True)
+assert run.get_metrics()["alpha"] == 0.25
+model = run.register_model(model_name="ridge", model_path="outputs/model.pkl")
+print(model.name, model.id, model.version, sep="\\t")
+os.makedirs("deployed", exist_ok=True)
+Model(ws, "ridge").download(target_dir="deployed", exist_ok=True)
+print(os.listdir("deployed"), {name: ws.models[name].version for name in ws.models})
+"""
+
+
+def migrated(script: str) -> str:
+    """Change the imports of a script."""
+    return script.replace("azureml.core", "objrun")
+
 
 def run_migrated(script: str, folder: Path, *arguments: str, **told: str) -> str:
     """Run a script in a folder, as a process; return what it prints."""
-    changed = script.replace("azureml.core", "objrun")
-    (folder / "script.py").write_text(changed, encoding="utf-8")
+    (folder / "script.py").write_text(migrated(script), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-W", "error", "script.py", *arguments],
         cwd=folder,
@@ -169,3 +191,13 @@ def test_a_training_script_on_its_own(folder: Path) -> None:
 
 def test_a_sweep_of_children(project: Path) -> None:
     assert run_migrated(SWEEP, project) == "1.0 ridge\n4 1.0\n2 5\n"
+
+
+def test_a_script_is_submitted_and_its_model_registered(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OBJRUN_WORK", str(project.parent / "jobs"))
+    (project / "source").mkdir()
+    (project / "source/train.py").write_text(migrated(SCRIPT), encoding="utf-8")
+    told = run_migrated(SUBMITTING, project).splitlines()
+    assert told[-2:] == ["ridge\tridge:1\t1", "['model.pkl'] {'ridge': 1}"]
