@@ -14,10 +14,12 @@ from objrun.cli.demo import demo
 from objrun.cli.files import download, files, upload
 from objrun.cli.history import history
 from objrun.cli.metrics import metrics
+from objrun.cli.models import models
 from objrun.cli.options import Csv, Json, StorageOptions, Url
 from objrun.cli.reap import reap
 from objrun.cli.runs import runs
 from objrun.cli.show import show
+from objrun.cli.source import env, snapshot
 from objrun.cli.submit import logs, submit
 from objrun.cli.trash import delete, gc, restore
 from objrun.cli.upkeep import compact, stats, vacuum
@@ -71,6 +73,18 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
         "objrun submit digits -- python train.py --lr 0.1",
         "objrun submit digits --source src --slots 2 --wait -- python train.py",
     ),
+    models: (
+        "objrun models",
+        "objrun models digits --json",
+        "objrun models digits:3 --to here",
+        "objrun models digits --register outputs/model.pt --run digits/3",
+    ),
+    env: ("objrun env digits/3", "objrun env digits/3 --pip > requirements.txt"),
+    snapshot: (
+        "objrun snapshot digits/3",
+        "objrun snapshot digits/3 -o source",
+        "objrun snapshot digits/3 --diff | git apply",
+    ),
     delete: ("objrun delete digits/3 digits/7", "objrun delete --experiment digits --yes"),
     restore: ("objrun restore digits/3", "objrun restore --experiment digits"),
     compact: ("objrun compact", "objrun compact digits --workers 4"),
@@ -99,6 +113,7 @@ OTHERWISE: Final = {
     "du": "stats",
     "empty": "gc",
     "artifacts": "files",
+    "environment": "env",
     "experiments": "runs",
     "fsck": "verify",
     "get": "show",
@@ -114,6 +129,8 @@ OTHERWISE: Final = {
     "remove": "delete",
     "repair": "verify --repair",
     "rm": "delete",
+    "register": "models NAME --register PATH",
+    "source": "snapshot",
     "tree": "children",
     "undelete": "restore",
     "watch": "runs --watch",
@@ -168,7 +185,7 @@ def before_the_name(
     """Hand options that stand before the command's name to the command, whose own ones win."""
     common: dict[str, Any] = {"url": url, "option": option}
     tables = {**common, "as_json": as_json, "as_csv": as_csv}
-    listing = ("runs", "metrics", "children", "history", "files", "gc", "reap")
+    listing = ("runs", "metrics", "children", "history", "files", "models", "gc", "reap")
     given = dict.fromkeys(listing, tables)
     given |= {"show": {**common, "as_json": as_json}, "demo": common}
     plain = ("delete", "restore", "download", "upload", "submit", "logs")
@@ -177,6 +194,7 @@ def before_the_name(
     given |= {
         name: {**common, "as_json": as_json} for name in ("compact", "vacuum", "stats", "verify")
     }
+    given |= {name: {**common, "as_json": as_json} for name in ("env", "snapshot")}
     context.default_map = given
     printed = given.get(context.invoked_subcommand or "", tables)
     if (as_csv and "as_csv" not in printed) or (as_json and "as_json" not in printed):
