@@ -225,6 +225,12 @@ class Experiment(ExperimentChain, Questions, ExperimentPlots, Submitting):
         """Pickle as workspace and name."""
         return type(self), (self.workspace, self.name)
 
+    def _repr_html_(self) -> str:
+        """Show a card in a notebook: how many runs have which status, and the newest of them."""
+        from objrun.showing import experiment_html
+
+        return experiment_html(self)
+
     def __repr__(self) -> str:
         """Name the experiment and its workspace."""
         return f"Experiment(Name: {self.name},\nWorkspace: {self.workspace.url})"

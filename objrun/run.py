@@ -339,10 +339,10 @@ class Run(RunJobs, RunPlots, RunSource, RunModels):
         )
 
     def _repr_html_(self) -> str:
-        """Show a one-row table in a notebook."""
-        from objrun.run_list import html_table
+        """Show a card in a notebook: status, parameters, metrics with their lines, tags."""
+        from objrun.showing import run_html
 
-        return html_table([self._chain.state])
+        return run_html(self)
 
 
 def find_version(workspace: Workspace, run_id: str) -> Version[RunState]:

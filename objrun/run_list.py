@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from objrun.format.checking import format_time
 from objrun.protocol.chain import Chain, resolve
 from objrun.protocol.heartbeat import LOST
 from objrun.protocol.settle import insist
@@ -17,8 +15,6 @@ from objrun.storage import together
 from objrun.tables.run_rows import version_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import polars as pl
 
     from objrun.experiment import Experiment
@@ -90,8 +86,10 @@ class RunList(Sequence[Run]):
         return repr([*self])
 
     def _repr_html_(self) -> str:
-        """Show a table in a notebook."""
-        return html_table(run.state for run in self)
+        """Show a table of the first runs in a notebook, with what they logged last."""
+        from objrun.showing import list_html
+
+        return list_html(self._experiment.workspace, self, len(self))
 
 
 def list_runs(experiment: Experiment, passes: pl.Expr, where: pl.Expr | None) -> RunList:
@@ -170,27 +168,3 @@ def _beginning(version: Version[RunState]) -> list[dict[str, Any]]:
     tags, properties = dict(state.tags), dict(state.properties)
     ops = [{"op": "set_tags", "tags": tags}] if tags else []
     return [*ops, {"op": "add_properties", "properties": properties}] if properties else ops
-
-
-def html_table(states: Iterable[RunState]) -> str:
-    """Return a table of runs for a notebook."""
-    titles = ("Experiment", "Number", "Name", "Id", "Type", "Status", "Started", "Tags")
-    head = "".join(f"<th>{title}</th>" for title in titles)
-    rows = "".join(f"<tr>{_cells(state)}</tr>" for state in states)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def _cells(state: RunState) -> str:
-    tags = ", ".join(k if v is None else f"{k}={v}" for k, v in state.tags.items())
-    started = (format_time(state.started) or "")[:19].replace("T", " ")
-    shown = (
-        state.experiment,
-        state.number,
-        state.display_name or "",
-        state.run_id,
-        state.type or "",
-        state.status,
-        started,
-        tags,
-    )
-    return "".join(f"<td>{html.escape(str(cell))}</td>" for cell in shown)

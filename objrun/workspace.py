@@ -351,6 +351,12 @@ class Workspace(Upkeep, Elsewhere):
         self._read, is_blind = known
         self._store = CreateOnly(self._store) if is_blind else self._store
 
+    def _repr_html_(self) -> str:
+        """Show a card in a notebook: how many runs have which status, and the newest of them."""
+        from objrun.showing import workspace_html
+
+        return workspace_html(self)
+
     def __repr__(self) -> str:
         """Look like the call that makes it."""
         return f"Workspace({self.url!r})"

@@ -7,18 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from objrun.plots.figure import (
-    COLOURS,
-    INK,
-    MUTED,
-    axes_on,
-    dress,
-    legend_of,
-    number_text,
-    picture_of,
-    plain,
-    short_name,
-)
+from objrun.cards.texts import number_text, short_name
+from objrun.plots.figure import COLOURS, INK, MUTED, axes_on, dress, legend_of, picture_of, plain
 from objrun.schemas import check
 
 if TYPE_CHECKING:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-import math
 from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from objrun.cards.texts import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +25,6 @@ COLOURS: Final = (
 INK: Final = "#24292f"
 MUTED: Final = "#6e7781"
 GRID: Final = "#e7eaee"
-
-LABEL: Final = 36
-"""Characters of a name that a picture shows; its middle goes where it is longer."""
 
 
 class Picture(Figure):
@@ -80,19 +78,6 @@ def plain(text: Text) -> Text:
     return text
 
 
-def short_name(name: str, most: int = LABEL) -> str:
-    r"""Return a name in one line of at most `most` characters, without what is not printed.
-
-    >>> short_name("a" * 20 + "\n" + "b" * 20, 11)
-    'aaaaa…bbbbb'
-    """
-    line = "".join(c if c.isprintable() else " " for c in str(name))
-    if len(line) <= most:
-        return line
-    half = (most - 1) // 2
-    return f"{line[: most - 1 - half]}…{line[len(line) - half :]}"
-
-
 def legend_of(ax: Axes, handles: Sequence[Any], names: Sequence[str], title: str = "") -> None:
     """Put a legend beside the axes, in columns where it is long."""
     # A label that begins with an underscore is left out of legends.
@@ -126,21 +111,6 @@ def say(ax: Axes, text: str) -> None:
             0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color=MUTED, wrap=True
         )
     )
-
-
-def number_text(value: float, digits: int = 4) -> str:
-    """Return a number as a person reads it.
-
-    >>> number_text(0.123456), number_text(20000), number_text(3), number_text(float("nan"))
-    ('0.1235', '20,000', '3', 'NaN')
-    """
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    if value == int(value) and abs(value) < 1e9:
-        return f"{int(value):,}"
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.{digits}g}"
 
 
 def whole_steps(ax: Axes) -> None:

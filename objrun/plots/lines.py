@@ -12,6 +12,7 @@ from matplotlib.colors import LogNorm, Normalize, to_hex
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.lines import Line2D
 
+from objrun.cards.texts import number_text, short_name
 from objrun.plots.curves import Axis, Curve, envelope, smooth
 from objrun.plots.figure import (
     COLOURS,
@@ -20,11 +21,9 @@ from objrun.plots.figure import (
     dress,
     legend_of,
     new_picture,
-    number_text,
     picture_of,
     plain,
     say,
-    short_name,
     whole_steps,
 )
 

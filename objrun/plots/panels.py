@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from objrun.cards.texts import number_text, short_name
 from objrun.errors import UserErrorException
 from objrun.plots.figure import (
     COLOURS,
@@ -16,11 +17,9 @@ from objrun.plots.figure import (
     axes_on,
     dress,
     new_picture,
-    number_text,
     picture_of,
     plain,
     say,
-    short_name,
     whole_steps,
 )
 

@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from objrun.plots.figure import (
-    COLOURS,
-    INK,
-    MUTED,
-    axes_on,
-    dress,
-    legend_of,
-    number_text,
-    picture_of,
-    say,
-)
+from objrun.cards.texts import number_text
+from objrun.plots.figure import COLOURS, INK, MUTED, axes_on, dress, legend_of, picture_of, say
 from objrun.schemas import check
 
 if TYPE_CHECKING:

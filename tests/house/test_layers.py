@@ -36,8 +36,10 @@ PARTS = {
     "logs": Part(""),
     # Pure, of L0 too: a document is checked before it is anything of the format.
     "schemas": Part("errors", "", "numpy"),
+    # What notebooks show, as HTML of plain values.
+    "cards": Part("errors"),
     # Pictures of values; whoever is asked for one loads them.
-    "plots": Part("errors schemas", "matplotlib numpy polars"),
+    "plots": Part("errors schemas cards", "matplotlib numpy polars"),
     # L1: siblings that never meet
     "format": Part("errors clock", "orjson pyarrow"),
     "storage": Part("errors clock logs", "", "storage fsspec"),
@@ -48,7 +50,7 @@ PARTS = {
     "query": Part("errors clock format storage protocol tables", "orjson polars pyarrow"),
     # L4: a worker imports these, and pays for polars only when it asks a question
     "api": Part(
-        "errors clock logs schemas format storage protocol",
+        "errors clock logs schemas cards format storage protocol",
         "orjson pyarrow",
         "PIL api run_list plots query tables keyring matplotlib numpy pandas pathspec polars",
     ),
