@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from objrun import ActivityFailedException, Experiment, Run, ScriptRunConfig, UserErrorException
 from tests.submission.conftest import until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HELLO = """
 import argparse
@@ -69,7 +66,13 @@ def test_a_script_is_submitted(exp: Experiment, capsys: pytest.CaptureFixture[st
     assert run.get_status() in ("Queued", "Starting", "Running", "Finalizing", "Completed")
     details = run.wait_for_completion(show_output=True)
     assert (details["status"], run.get_status()) == ("Completed", "Completed")
-    assert f"RunId: {run.id}\nStatus: Completed" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Hello you" in shown
+    assert f"RunId: {run.id}\nWeb View: {run.get_portal_url()}\n" in shown
+    (log,) = details["logFiles"]
+    assert run.get_details_with_logs()["logFiles"][log] == "Hello you\n"
+    (path,) = run.get_all_logs(destination="logs-of-it")
+    assert Path(path).read_text(encoding="utf-8") == "Hello you\n"
     assert run.get_metrics() == {"greeting": "Hello you"}
     assert run.get_tags() == {"kind": "greeting"}
     assert run.type == "azureml.scriptrun"
@@ -111,9 +114,11 @@ def test_trials_are_submitted_as_children(exp: Experiment) -> None:
 def test_a_script_is_canceled(exp: Experiment) -> None:
     run = exp.submit(ScriptRunConfig(source_directory=".", script="slow.py"))
     until(lambda: run.get_metrics() == {"started": True})
+    assert [each.id for each in Run.list_by_compute("local", workspace=exp.workspace)] == [run.id]
     run.cancel()
     until(lambda: run.get_status() == "Canceled")
     assert run.wait_for_completion()["status"] == "Canceled"
+    assert not [*Run.list_by_compute("local", workspace=exp.workspace)]
 
 
 def test_a_script_that_fails(exp: Experiment) -> None:
