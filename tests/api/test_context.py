@@ -7,29 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from objrun import Run, RunEnvironmentException, UserErrorException
-from objrun.context import OfflineRun
-from objrun.errors import StatusWarning
+from objrun import Experiment, Run, RunEnvironmentException, UserErrorException, Workspace
+from objrun.errors import FileNotInRunError, StatusWarning
+from objrun.offline import LACKS, OfflineRun
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-from objrun import Experiment, Workspace
-
-LACKING = [
-    "create_children",
-    "display_name",
-    "experiment",
-    "get_details",
-    "get_metrics",
-    "get_status",
-    "get_tags",
-    "name",
-    "number",
-    "parent",
-    "status",
-    "tags",
-]
+INNER = (
+    *("begin_work", "begun", "end_work", "fail_at_exit", "go_on", "is_spooled", "keep_log"),
+    *("keep_snapshot", "of_version", "outputs", "state"),
+)
+"""Public names by which the parts of a run work together; no script calls them."""
 
 
 @pytest.fixture
@@ -128,9 +117,40 @@ class TestOffline:
         monkeypatch.setenv("OBJRUN_RUN_ID", "x")
         assert isinstance(Run.get_context(), OfflineRun)
 
-    @pytest.mark.parametrize("name", LACKING)
+    @pytest.mark.parametrize("name", LACKS)
     def test_lacks_what_scripts_probe_for(self, name: str) -> None:
         assert not hasattr(Run.get_context(), name)
+
+    def test_has_all_else_that_a_run_has(self, run: Run) -> None:
+        offline = Run.get_context()
+        wanted = {name for name in dir(run) if not name.startswith("_")} - {*LACKS, *INNER}
+        assert {name for name in wanted if not hasattr(offline, name)} == set()
+        missing = {*INNER} - {*dir(run)}
+        assert missing == set(), "no method of a run any more"
+
+    def test_answers_what_a_run_without_a_store_can(self) -> None:
+        run = Run.get_context()
+        run.set_tags({"a": 1})
+        run.tag("b")
+        assert run.remove_tags("a") == run.tags == run.get_tags() == {"b": None}
+        run.add_properties({"p": 1})
+        run.log_params({"lr": 0.1})
+        assert (run.properties, run.get_params()) == ({"p": "1"}, {"lr": 0.1})
+        assert (run.get_metrics(), run.get_file_names(), run.get_snapshot_id()) == ({}, [], None)
+        child = run.child_run("x")
+        assert (child.parent.id, run.parent, child.name) == (run.id, None, "x")
+        twins = run.create_children(tag_key="fold", tag_values=[1, 2])
+        assert [twin.tags for twin in twins] == [{"fold": "1"}, {"fold": "2"}]
+        assert run.get_status() == run.get_details()["status"] == "Running"
+        run.complete()
+        child.fail("why")
+        assert (run.status, child.wait_for_completion()["status"]) == ("Completed", "Failed")
+        with pytest.raises(FileNotInRunError, match="offline"):
+            run.download_file("a")
+        with pytest.raises(RunEnvironmentException, match="offline"):
+            run.submit_child(None)
+        with pytest.raises(TypeError, match="nope"):
+            run.upload_file("a", "b", nope=1)
 
     @pytest.mark.parametrize(
         ("call", "said"),
@@ -147,6 +167,11 @@ class TestOffline:
             (lambda run: run.set_tags({"a": "b"}), ("a", "b")),
             (lambda run: run.add_properties({"a": "b"}), ("a", "b")),
             (lambda run: run.fail("why", "Code"), ("why", "Code")),
+            (lambda run: run.log_image("i", "i.png"), ("image", "i")),
+            (lambda run: run.upload_file("f", "here"), ("file", "f")),
+            (lambda run: run.upload_files(["f"], ["here"]), ("files", "f")),
+            (lambda run: run.upload_folder("d", "here"), ("folder", "d", "here")),
+            (lambda run: run.register_model("m"), ("model", "m")),
         ],
     )
     def test_prints_what_it_is_told(

@@ -17,8 +17,8 @@ from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked
 
 from objrun import Run, UserErrorException, secret
-from objrun.context import OfflineRun
 from objrun.errors import SecretWarning
+from objrun.offline import OfflineRun
 from objrun.secret import Redactor, redact
 from tests.api.places import contents, refused
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from objrun import Experiment, Run, Workspace
-from objrun.context import OfflineRun
+from objrun.offline import OfflineRun
 
 # What Azure ML's SDK has; objrun may add arguments behind, each with a default.
 AZURE = {

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from objrun import Experiment, Model, Run, ScriptRunConfig, Workspace
-from objrun.context import OfflineRun
+from objrun.offline import OfflineRun
 from tests.house.tree import ROOT
 
 if TYPE_CHECKING:
