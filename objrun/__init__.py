@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from objrun import errors
 
 if TYPE_CHECKING:
+    from objrun.comparison import compare
     from objrun.errors import (
         ActivityFailedException,
         ModelPathNotFoundException,
@@ -53,6 +54,7 @@ __all__ = [
     "WebserviceException",
     "Workspace",
     "__version__",
+    "compare",
     "errors",
 ]
 
@@ -63,6 +65,7 @@ _HOMES = {
     "Run": "objrun.run",
     "ScriptRunConfig": "objrun.submission.config",
     "Workspace": "objrun.workspace",
+    "compare": "objrun.comparison",
 }
 
 

@@ -49,7 +49,7 @@ class RunPlots:
         >>> figure = run.plot("accuracy")
         >>> figure.savefig("accuracy.png")  # doctest: +SKIP
         """
-        _load()
+        load_plots()
         points = self.metrics().collect() if name is None else self.metric_points(name)
         _check(points, name, f"run {self.id}")
         if name is None:
@@ -92,7 +92,7 @@ class ExperimentPlots:
         """
         import polars as pl
 
-        _load()
+        load_plots()
         wanted = None if runs is None else [getattr(run, "id", run) for run in runs]
         asked = pl.col("name") == metric
         if wanted is not None:
@@ -103,7 +103,7 @@ class ExperimentPlots:
         return _overlaid(points, rows, metric, by or "", smoothing, over, ax)
 
 
-def _load() -> None:
+def load_plots() -> None:
     """Import what draws; MissingExtraError where matplotlib is not installed."""
     try:
         import objrun.plots  # noqa: F401 - for its error

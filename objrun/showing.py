@@ -6,6 +6,7 @@ its own points for a run, and for many runs one reading of those that few object
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -125,7 +126,7 @@ def _table(workspace: Workspace, states: Sequence[RunState], total: int) -> str:
     last: dict[str, dict[str, float]] = {}
     note = ""
     try:
-        last, skipped = _last_values(workspace, states)
+        last, skipped = last_values(workspace, states, SEGMENTS)
         note = f"metrics of {skipped} runs would take too long to read" if skipped else ""
     except ObjrunError as fault:
         note = f"metrics could not be read: {fault.message}"
@@ -133,12 +134,12 @@ def _table(workspace: Workspace, states: Sequence[RunState], total: int) -> str:
     return runs_table(rows, total, note)
 
 
-def _last_values(
-    workspace: Workspace, states: Sequence[RunState]
+def last_values(
+    workspace: Workspace, states: Sequence[RunState], most: int | None
 ) -> tuple[dict[str, dict[str, float]], int]:
     """Return the last number of each metric of runs, by run and name, and how many were skipped.
 
-    Only what at most SEGMENTS live objects tell of is read, of the first runs first.
+    Only what at most `most` live objects tell of is read, of the first runs first; None: all.
     """
     from objrun.query.metrics import leave_out
     from objrun.tables.points import moment_of, read_parts
@@ -146,7 +147,7 @@ def _last_values(
     from objrun.tables.summing import summed
 
     found: dict[str, dict[str, float]] = {}
-    left, skipped = SEGMENTS, 0
+    left, skipped = math.inf if most is None else most, 0
     store = workspace.querying()
     for name in dict.fromkeys(state.experiment for state in states):
         moment = moment_of(store, name)

@@ -16,6 +16,7 @@ from objrun.cli.history import history
 from objrun.cli.metrics import metrics
 from objrun.cli.models import models
 from objrun.cli.options import Csv, Json, StorageOptions, Url
+from objrun.cli.plot import plot
 from objrun.cli.reap import reap
 from objrun.cli.runs import runs
 from objrun.cli.show import show
@@ -58,6 +59,11 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
         "objrun metrics digits/1 accuracy --recursive",
     ),
     children: ("objrun children digits/1", "objrun children digits/1 --metric loss --recursive"),
+    plot: (
+        "objrun plot digits/3 -o run.png",
+        "objrun plot digits/3 loss --smoothing 0.9",
+        "objrun plot digits loss --by params.lr -o digits.svg",
+    ),
     history: ("objrun history digits/3", "objrun history digits/3 --json"),
     files: ("objrun files digits/3", "objrun files digits/3 --json | jq .size"),
     download: (
@@ -114,6 +120,7 @@ OTHERWISE: Final = {
     "empty": "gc",
     "artifacts": "files",
     "environment": "env",
+    "chart": "plot",
     "experiments": "runs",
     "fsck": "verify",
     "get": "show",
@@ -188,7 +195,7 @@ def before_the_name(
     listing = ("runs", "metrics", "children", "history", "files", "models", "gc", "reap")
     given = dict.fromkeys(listing, tables)
     given |= {"show": {**common, "as_json": as_json}, "demo": common}
-    plain = ("delete", "restore", "download", "upload", "submit", "logs")
+    plain = ("delete", "restore", "download", "upload", "plot", "submit", "logs")
     given |= dict.fromkeys(plain, common)
     given |= {name: {"as_json": as_json} for name in ("copy", "sync")}
     given |= {

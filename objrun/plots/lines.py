@@ -65,7 +65,7 @@ def lines(
     2
     """
     axes = axes_on(ax)
-    kinds = {curve.axis for curve in curves}
+    kinds = {curve.axis for curve in curves if len(curve.y)}
     axis: Axis = kinds.pop() if len(kinds) == 1 else "index"
     unit, x_name = _unit(curves, axis)
     palette = _Palette.of(curves, by)
@@ -99,6 +99,8 @@ def grid(
 ) -> Figure:
     """Draw panels, each a title and its curves, side by side; the first 36 of them.
 
+    Where panels have several curves, these are those of the first, whose legend explains all.
+
     >>> figure = grid([("loss", [Curve.of("", [2, 1])]), ("accuracy", [Curve.of("", [0.9])])])
     >>> len(figure.axes)
     2
@@ -110,6 +112,8 @@ def grid(
     all_axes = picture.subplots(rows, columns, squeeze=False).ravel()
     for axes, (name, curves) in zip(all_axes, shown, strict=False):
         lines(curves, smoothing=smoothing, ax=axes)
+        if axes is not all_axes[0] and (legend := axes.get_legend()):
+            legend.remove()
         note = axes.get_title("right")
         dress(axes, short_name(name, 34 if note else 44), axes.get_xlabel(), note=note)
         _tell_last(axes, curves)

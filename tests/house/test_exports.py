@@ -25,6 +25,7 @@ NAMES = [
     "WebserviceException",
     "Workspace",
     "__version__",
+    "compare",
     "errors",
 ]
 
