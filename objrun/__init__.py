@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from objrun.model import Model
     from objrun.run import Run
     from objrun.submission.config import ScriptRunConfig
+    from objrun.submission.dask_target import DaskTarget
     from objrun.submission.targets import LocalTarget
     from objrun.workspace import Workspace
 
@@ -41,6 +42,7 @@ __version__ = VERSION = "0.1.0"
 __all__ = [
     "VERSION",
     "ActivityFailedException",
+    "DaskTarget",
     "Experiment",
     "LocalTarget",
     "Model",
@@ -59,6 +61,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "DaskTarget": "objrun.submission.dask_target",
     "Experiment": "objrun.experiment",
     "LocalTarget": "objrun.submission.targets",
     "Model": "objrun.model",

@@ -1,8 +1,6 @@
 """The launcher: one process for one submitted run, from its place in the queue to its last status.
 
-    python -c "from objrun.submission.launcher import main; main()" < job.json
-
-It reads its job from standard input, and goes on as a process of its own.
+python -c "from objrun.submission import launcher; launcher.here()" < job.json
 """
 
 # Paths are text here: they go into the environment of the script.
@@ -50,7 +48,12 @@ SLOWEST_LOOK: Final = 5.0
 _TICK: Final = 0.02
 
 
-def main() -> None:
+def here() -> None:
+    """Launch the job that standard input holds, and return when its run has ended."""
+    launch(Job.from_text(sys.stdin.read()))
+
+
+def apart() -> None:
     """Launch the job that standard input holds, in a process that no other waits for."""
     job = Job.from_text(sys.stdin.read())
     if os.fork():

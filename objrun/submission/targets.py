@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from objrun.submission.job import Job
 
 _LAUNCH: Final = (
-    "import sys; sys.path.insert(0, {!r}); from objrun.submission.launcher import main; main()"
+    "import sys; sys.path.insert(0, {!r}); from objrun.submission import launcher; launcher.{}()"
 )
 
 
@@ -70,10 +70,8 @@ def start_launcher(job: Job) -> None:
 
     Raises ExperimentExecutionException where it does not start.
     """
-    # The same objrun as here; where it is installed for the interpreter, this changes nothing.
-    source = str(Path(__file__).parents[2])
     started = subprocess.run(  # noqa: S603 - this interpreter
-        [sys.executable, "-P", "-c", _LAUNCH.format(source)],
+        launcher_command("apart"),
         input=job.to_text().encode(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -82,6 +80,16 @@ def start_launcher(job: Job) -> None:
     if started.returncode:
         message = f"the launcher did not start: {started.stderr.decode(errors='replace')[-1000:]}"
         raise ExperimentExecutionException(message)
+
+
+def launcher_command(how: str) -> list[str]:
+    """Return the command that launches the job on its standard input: `here`, or `apart`.
+
+    `apart` returns at once, and goes on as a process that nobody waits for.
+    """
+    # The same objrun as here; where it is installed for the interpreter, this changes nothing.
+    source = str(Path(__file__).parents[2])
+    return [sys.executable, "-P", "-c", _LAUNCH.format(source, how)]
 
 
 def target_of(given: Any) -> ComputeTarget:

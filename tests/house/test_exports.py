@@ -11,6 +11,7 @@ import objrun
 
 NAMES = [
     "ActivityFailedException",
+    "DaskTarget",
     "Experiment",
     "LocalTarget",
     "Model",

@@ -52,7 +52,7 @@ PARTS = {
     "api": Part(
         "errors clock logs schemas cards format storage protocol",
         "orjson pyarrow",
-        "PIL api run_list plots query tables keyring matplotlib numpy pandas pathspec polars",
+        "PIL api run_list plots query tables dask keyring matplotlib numpy pandas pathspec polars",
     ),
     # Of L4 too, for those who ask: loaded by the first list of runs.
     "run_list": Part("errors clock format storage protocol tables query api"),

@@ -1,0 +1,83 @@
+"""A Dask cluster as a compute target, with real workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from dask.distributed import Client, LocalCluster
+
+from objrun import DaskTarget
+from tests.submission.conftest import ended, log_of, until
+from tests.submission.test_ends import launcher_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from objrun import Workspace
+    from tests.submission.conftest import Submit
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """One worker with one thread."""
+    place = tmp_path_factory.mktemp("dask")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OBJRUN_WORK", str(place / "work"))
+        patch.setenv("OBJRUN_ENVIRONMENT", "off")
+        quiet = {"dashboard_address": None, "host": "127.0.0.1", "local_directory": str(place)}
+        with LocalCluster(n_workers=1, threads_per_worker=1, **quiet) as cluster:
+            yield cluster
+
+
+WORKS = "import time; print('works', flush=True); time.sleep(300)"
+
+
+def test_runs_wait_for_a_worker_and_are_canceled(
+    local_ws: Workspace, submit: Submit, cluster: LocalCluster
+) -> None:
+    target = DaskTarget(cluster.scheduler_address, grace_seconds=0.3)
+    first, second = (submit(local_ws, WORKS, compute_target=target) for _ in range(2))
+    third = submit(local_ws, "print('at last')", compute_target=target)
+    until(lambda: first.get_status() == "Running")
+    assert second.get_status() == "Queued"
+    assert {run.id for run in first.list_by_compute("dask", workspace=local_ws)} == {
+        run.id for run in (first, second, third)
+    }
+    second.cancel()
+    assert second.get_status() == "Canceled"
+    first.cancel()
+    assert ended(first).status == "Canceled"
+    assert ended(third).status == "Completed"
+    assert log_of(third) == b"at last\n"
+    assert second.get_status() == "Canceled"
+    folder = json.loads(third.get_properties()["objrun.launcher"] or "")["folder"]
+    until(lambda: not Path(folder).exists())
+
+
+def test_a_worker_that_is_killed_takes_no_run_along(
+    local_ws: Workspace, submit: Submit, cluster: LocalCluster, tmp_path: Path
+) -> None:
+    """Its task comes again, to a worker that takes its place, and finds the run taken."""
+    script = f"""
+import os, time
+print("works", flush=True)
+while not os.path.exists({str(tmp_path / "go")!r}):
+    time.sleep(0.05)
+"""
+    with Client(cluster) as client:
+        run = submit(local_ws, script, compute_target=DaskTarget(client))
+        until(lambda: run.get_status() == "Running")
+        workers = client.run(os.getpid)
+        for pid in workers.values():
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: {*client.run(os.getpid, on_error="ignore").values()} - {*workers.values()})
+        assert run.get_status() == "Running"
+        assert launcher_of(run)
+        (tmp_path / "go").touch()
+        assert ended(run).status == "Completed"
+        assert log_of(run) == b"works\n"
