@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from objrun.errors import ExperimentExecutionException
 from objrun.submission.job import GRACE
-from objrun.submission.targets import launcher_command
+from objrun.submission.targets import start_command
 
 if TYPE_CHECKING:
     from objrun.submission.job import Job
@@ -54,7 +54,7 @@ class DaskTarget:
 def work(told: str) -> None:
     """Run the launcher of a job, on a worker, in a process of its own, and wait for it."""
     done = subprocess.run(  # noqa: S603 - this interpreter
-        launcher_command("here"),
+        start_command("launcher", "here"),
         input=told.encode(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

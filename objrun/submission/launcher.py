@@ -53,18 +53,13 @@ def here() -> None:
     launch(Job.from_text(sys.stdin.read()))
 
 
-def apart() -> None:
-    """Launch the job that standard input holds, in a process that no other waits for."""
-    job = Job.from_text(sys.stdin.read())
-    if os.fork():
-        os._exit(0)  # whoever started this one goes on
-    os.setsid()
-    null = os.open(os.devnull, os.O_RDWR)
+def alone(text: str) -> None:
+    """Launch a job in a process without a terminal: what goes wrong is told beside its folder."""
+    job = Job.from_text(text)
     told = f"{work_folder(job.run_id)}.err"
     os.makedirs(os.path.dirname(told), exist_ok=True, mode=0o700)
     errors = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for stream, file in enumerate((null, null, errors)):
-        os.dup2(file, stream)
+    os.dup2(errors, 2)
     launch(job)
     if not os.stat(told).st_size:
         os.unlink(told)

@@ -14,8 +14,8 @@ from objrun.submission.job import GRACE
 if TYPE_CHECKING:
     from objrun.submission.job import Job
 
-_LAUNCH: Final = (
-    "import sys; sys.path.insert(0, {!r}); from objrun.submission import launcher; launcher.{}()"
+_START: Final = (
+    "import sys; sys.path.insert(0, {!r}); from objrun.submission.{} import {} as go; go()"
 )
 
 
@@ -71,7 +71,7 @@ def start_launcher(job: Job) -> None:
     Raises ExperimentExecutionException where it does not start.
     """
     started = subprocess.run(  # noqa: S603 - this interpreter
-        launcher_command("apart"),
+        start_command("apart", "main"),
         input=job.to_text().encode(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -82,14 +82,11 @@ def start_launcher(job: Job) -> None:
         raise ExperimentExecutionException(message)
 
 
-def launcher_command(how: str) -> list[str]:
-    """Return the command that launches the job on its standard input: `here`, or `apart`.
-
-    `apart` returns at once, and goes on as a process that nobody waits for.
-    """
+def start_command(module: str, function: str) -> list[str]:
+    """Return the command that calls a function of this package in an interpreter like this one."""
     # The same objrun as here; where it is installed for the interpreter, this changes nothing.
     source = str(Path(__file__).parents[2])
-    return [sys.executable, "-P", "-c", _LAUNCH.format(source, how)]
+    return [sys.executable, "-P", "-c", _START.format(source, module, function)]
 
 
 def target_of(given: Any) -> ComputeTarget:
