@@ -39,6 +39,9 @@ CALM_PAUSES = partial(calm, switches=1, in_turn=True)
 TWICE = partial(explore, switches=2, in_turn=True)
 """Two pauses, of the same actor or of another one."""
 
+MANY = 5_000
+"""Orders of what has too many to be tried in an hour."""
+
 PLANS = {
     "two-writers": Plan(partial(explore, switches=2), explore),
     "writer-and-readers": Plan(partial(calm, switches=2), explore),
@@ -64,8 +67,8 @@ PLANS = {
     "paused-beside-a-purge": Plan(PAUSES, TWICE),
     "heartbeats": Plan(PAUSES, TWICE),
     "reaped": Plan(CALM_PAUSES, explore),
-    "restored": Plan(CALM_PAUSES, partial(explore, switches=2)),
-    "old-handle": Plan(partial(PAUSES, most=30), partial(explore, switches=2)),
+    "restored": Plan(CALM_PAUSES, partial(explore, switches=2, most=MANY)),
+    "old-handle": Plan(partial(PAUSES, most=30), partial(explore, switches=2, most=MANY)),
     "crowd": Plan(seeds(12), seeds(1000)),
 }
 
