@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 
-from objrun.conversion import to_step
-from objrun.format.names import check_key
+from objrun.conversion import to_step, to_table
+from objrun.errors import UserErrorException
+from objrun.format.names import check_key, check_text
+from objrun.format.values import MOST_BLOB, dumps
 from objrun.metrics import RunMetrics
+from objrun.protocol.columns import Cell
+from objrun.protocol.packs import Content
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
+
+    import polars as pl
+
+SMALL: Final = 4096
+"""Cells of a table that stands in its point; a larger one is stored as Parquet."""
+
+SHORT: Final = 1 << 16
+"""Bytes of a text that stands in its point; a longer one is a blob."""
 
 
 class RunMedia(RunMetrics):
@@ -42,3 +55,148 @@ class RunMedia(RunMetrics):
         place = check_key(name, "metric")
         number = to_step(step)
         self._append(place, "image", picture(place, path, plot), number)
+
+    def log_table(self, name: str, value: Any, description: str = "") -> None:  # noqa: ARG002
+        """Log a table of any size: a dict of column name to list, or a frame.
+
+        Frames of Arrow, polars and pandas (without its index). Columns are equally long and hold
+        None, bool, integers, floats or texts; dates, times and decimals of a frame become their
+        text. Reads back as a dict of lists, and by `get_table` as a frame. Raises
+        UserErrorException for anything else.
+
+        >>> run.log_table("sine", {"x": [0, 1], "y": [0.0, 0.84]})
+        """
+        place = check_key(name, "metric")
+        where = f"metric {place!r}"
+        if isinstance(value, dict) and sum(map(_length, value.values())) <= SMALL:
+            columns = to_table(value, where)
+            parts: Any = [Cell("table", "json", None, dumps(columns))] * any(columns.values())
+        else:
+            from objrun.frames import pieces
+
+            parts = pieces(where, value)
+        logged = False
+        for part in parts:
+            self._append(place, "table", part, None)
+            logged = True
+        if not logged:
+            self._drop(name, "an empty table")
+
+    def get_table(self, name: str) -> pl.DataFrame:
+        """Return all of a table metric as a polars frame.
+
+        Large ones are no Python objects on the way. Raises UserErrorException where the run has no
+        table of this name.
+
+        >>> run.log_table("sine", {"x": [0, 1], "y": [0.0, 0.84]})
+        >>> run.get_table("sine").shape
+        (2, 2)
+        """
+        from objrun.query.values import table_frame
+
+        return table_frame(self._own_points(name), self._querying(), name)
+
+    def log_text(self, name: str, text: Any, step: int | None = None) -> None:
+        """Log a text of any length, such as an answer of a model, and return at once.
+
+        It reads back as str. Raises UserErrorException for what is no text.
+
+        >>> run.log_text("answer", "42", step=1)
+        >>> run.get_metrics("answer")
+        {'answer': '42'}
+        """
+        where = f"metric {check_key(name, 'metric')!r}"
+        if not isinstance(text, str):
+            message = f"{where}: a text is wanted, not {type(text).__name__}"
+            raise UserErrorException(message)
+        data = check_text(text, where).encode()
+        short = Cell("text", "str", None, text)
+        value = short if len(data) <= SHORT else Content(".txt", checked_size(where, data))
+        self._append(name, "text", value, to_step(step))
+
+    def log_histogram(
+        self,
+        name: str,
+        values: Any = None,
+        *,
+        counts: Sequence[float] | None = None,
+        edges: Sequence[float] | None = None,
+        bins: Any = 30,
+        step: int | None = None,
+    ) -> None:
+        """Log how values are distributed: counted here, or `counts` in bins between `edges`.
+
+        `values`: an array, tensor or sequence of numbers; `bins`: how many, or their edges, as for
+        `numpy.histogram`. Values that are not finite are left out. Reads back as a dict of
+        `counts`, n of them, and `edges`, n + 1. Raises UserErrorException where both or neither
+        are given, or they do not fit each other.
+
+        >>> run.log_histogram("weights", [0.0, 0.5, 1.0], bins=2, step=1)
+        >>> run.get_metrics("weights")
+        {'weights': {'counts': [1, 2], 'edges': [0.0, 0.5, 1.0]}}
+        """
+        from objrun.histograms import histogram
+
+        where = f"metric {check_key(name, 'metric')!r}"
+        made = histogram(where, values, counts, edges, bins)
+        self._append(name, "histogram", Cell("histogram", "json", None, dumps(made)), to_step(step))
+
+    def log_confusion_matrix(self, name: str, value: Any, description: str = "") -> None:  # noqa: ARG002
+        """Log a confusion matrix: a document of Azure ML's schema, as a dict or JSON text.
+
+        `objrun.schemas.confusion_matrix(y_true, y_pred)` makes one. Raises UserErrorException that
+        names all that is wrong with it; then nothing is logged.
+
+        >>> from objrun import schemas
+        >>> run.log_confusion_matrix("confusion", schemas.confusion_matrix([0, 1, 1], [0, 1, 0]))
+        >>> artifact = run.get_metrics("confusion", populate=True)["confusion"]
+        >>> artifact.convert_to_object()["data"]["matrix"]
+        [[1, 0], [1, 1]]
+        """
+        self._log_document(name, "confusion_matrix", value)
+
+    def log_accuracy_table(self, name: str, value: Any, description: str = "") -> None:  # noqa: ARG002
+        """Log an accuracy table, of which ROC and precision-recall curves are drawn.
+
+        `objrun.schemas.accuracy_table(y_true, y_prob)` makes one; see `log_confusion_matrix`.
+        """
+        self._log_document(name, "accuracy_table", value)
+
+    def log_residuals(self, name: str, value: Any, description: str = "") -> None:  # noqa: ARG002
+        """Log a histogram of residuals.
+
+        `objrun.schemas.residuals(y_true, y_pred)` makes one; see `log_confusion_matrix`.
+        """
+        self._log_document(name, "residuals", value)
+
+    def log_predictions(self, name: str, value: Any, description: str = "") -> None:  # noqa: ARG002
+        """Log averages of predictions against true values.
+
+        `objrun.schemas.predictions(y_true, y_pred)` makes one; see `log_confusion_matrix`.
+        """
+        self._log_document(name, "predictions", value)
+
+    def _log_document(self, name: str, kind: str, value: Any) -> None:
+        import orjson
+
+        from objrun.schemas import check
+
+        where = f"metric {check_key(name, 'metric')!r}"
+        try:
+            data = orjson.dumps(check(value, kind))
+        except (TypeError, ValueError) as error:
+            message = f"{where}: what the document holds is no JSON: {error}"
+            raise UserErrorException(message) from None
+        self._append(name, kind, Content(".json", checked_size(where, data)), None)
+
+
+def _length(column: Any) -> int:
+    return len(column) if hasattr(column, "__len__") else 1
+
+
+def checked_size(where: str, data: bytes) -> bytes:
+    """Return the bytes of a blob; UserErrorException where they are too many for one."""
+    if len(data) > MOST_BLOB:
+        message = f"{where}: {len(data)} bytes are more than {MOST_BLOB >> 20} MiB: use upload_file"
+        raise UserErrorException(message)
+    return data

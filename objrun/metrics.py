@@ -7,13 +7,14 @@ import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from objrun.clock import nanoseconds
-from objrun.conversion import to_items, to_list, to_logged_scalar, to_row, to_step, to_table
+from objrun.clock import monotonic, nanoseconds, sleep
+from objrun.conversion import to_items, to_list, to_logged_scalar, to_row, to_step
 from objrun.errors import MetricDroppedWarning
 from objrun.format.names import check_key
 from objrun.format.values import dumps, to_point
 from objrun.protocol.columns import RECORD, Cell
 from objrun.protocol.heartbeat import Heartbeat
+from objrun.protocol.limits import MANY_BYTES, MAX_BRAKE, MAX_WAITING_BYTES
 from objrun.protocol.packs import Content
 from objrun.protocol.writer import Writer
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 MANY: Final = 65_536
 """Points of a batch from which on it is flushed without waiting."""
 
+_LOOK: Final = 0.02
 _pack = RECORD.pack
 _FAMILY: Final = {"list": "scalar"}
 
@@ -131,17 +133,6 @@ class RunMetrics:
             return
         self._append(name, "row", Cell("row", "json", None, dumps(row)), None)
 
-    def log_table(self, name: str, value: Mapping[str, Any], description: str = "") -> None:
-        """Log a table, a dict of column name to list; columns are equally long.
-
-        >>> run.log_table("sine", {"x": [0, 1], "y": [0.0, 0.84]})
-        """
-        table = to_table(value, f"metric {check_key(name, 'metric')!r}")
-        if not any(table.values()):
-            self._drop(name, "an empty table")
-            return
-        self._append(name, "table", Cell("table", "json", None, dumps(table)), None)
-
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Log several metrics at one step; a faulty one is refused before any is logged.
 
@@ -193,11 +184,11 @@ class RunMetrics:
         if isinstance(value, Content):
             value = Cell(kind, "blob", None, writer.packs.add(name, value).reference())
         writer.buffer.add(name, value, step, nanoseconds())
-        if writer.packs.is_urgent():
-            writer.hurry()
         if writer.started():
             # A forked child, or a rank: whoever logs to the run knows that it is alive.
             self._heartbeat.begin()
+        if writer.packs.size() >= MANY_BYTES:
+            _relieve(writer)
 
     def _start_writer(self) -> Writer:
         if self._writer is None:
@@ -306,6 +297,14 @@ class RunMetrics:
     def _descendants(self, run_type: str | None) -> tuple[list[str], Checkpoint | None]:
         """Return the ids of descendants, and the checkpoint that says so; `Run` knows them."""
         raise NotImplementedError
+
+
+def _relieve(writer: Writer) -> None:
+    """Have blobs sent now; where more would be too much for the memory, wait until some are."""
+    writer.hurry()
+    until = monotonic() + MAX_BRAKE
+    while writer.packs.size() >= MAX_WAITING_BYTES and monotonic() < until:
+        sleep(_LOOK)
 
 
 def _size(value: Cell | Content | pa.Table) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun.errors import UserErrorException
-from objrun.format.media import MOST_BLOB
+from objrun.format.values import MOST_BLOB
 from objrun.protocol.packs import Content
 
 if TYPE_CHECKING:

@@ -14,10 +14,7 @@ from objrun.errors import CorruptObjectError, Problem
 from objrun.format.archives import Entry, head, tail
 from objrun.format.keys import encode_name, run_folder
 from objrun.format.names import is_run_id
-from objrun.format.values import PREFIX
-
-MOST_BLOB: Final = 1 << 27
-"""Bytes of one blob at most."""
+from objrun.format.values import MOST_BLOB, PREFIX
 
 FULL_BYTES: Final = 8 << 20
 """Bytes of a pack from which on it takes no more."""
@@ -130,21 +127,21 @@ class Pack:
         """Hold nothing yet."""
         self.name = f"{writer}-{number:08d}"
         self._members: dict[int, tuple[Entry, bytes]] = {}
-        self._size = 0
+        self.size = 0
 
     def add(self, member: str, data: bytes) -> int:
         """Append a member and return where its bytes begin; a signal handler may add meanwhile."""
         mine = Entry(member, len(data), zlib.crc32(data)), data
-        start, before = self._size, len(head(mine[0]))
+        start, before = self.size, len(head(mine[0]))
         # setdefault is indivisible.
         while (other := self._members.setdefault(start, mine)) is not mine:
             start += len(head(other[0])) + other[0].size
-        self._size = max(self._size, start + before + len(data))
+        self.size = max(self.size, start + before + len(data))
         return start + before
 
     def is_full(self) -> bool:
         """Return whether another member belongs into the next pack."""
-        return self._size >= FULL_BYTES or len(self._members) >= FULL_BLOBS
+        return self.size >= FULL_BYTES or len(self._members) >= FULL_BLOBS
 
     def key(self, run: str) -> str:
         """Return the key of it among the objects of a run."""

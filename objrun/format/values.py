@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Scalar = None | bool | int | float | str
 """What one cell holds."""
 
+MOST_BLOB: Final = 1 << 27
+"""Bytes of one blob at most."""
+
 PREFIX: Final = "media://"
 """How every reference to a blob begins; no name of a file does, for none has an empty piece."""
 

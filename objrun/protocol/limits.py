@@ -16,6 +16,9 @@ CLOSED_SECONDS: Final = 300.0
 MANY_ROWS: Final = 262_144
 """Points from which on they are flushed before it is time."""
 
+MANY_BYTES: Final = 8 << 20
+"""Bytes of blobs from which on they are flushed before it is time."""
+
 MAX_ROWS: Final = 1_048_576
 """Rows of one segment at most."""
 
@@ -28,6 +31,9 @@ and reported."""
 
 MAX_WAITING_BYTES: Final = 256_000_000
 """Bytes of batches, texts and tables kept in memory while the store fails; likewise."""
+
+MAX_BRAKE: Final = 60.0
+"""Seconds that logging a blob waits at most where MAX_WAITING_BYTES of them wait already."""
 
 ESCAPE: Final = 20.0
 """Seconds for which the store may fail before metrics go to the refuge, where there is one."""

@@ -77,11 +77,9 @@ class Packs:
             self._known[digest, content.ending] = blob
             return blob
 
-    def is_urgent(self) -> bool:
-        """Return whether so much waits that it should be sent now."""
-        # The one that is being filled is the last, or there is none.
-        waiting = [*self._waiting]
-        return len(waiting) > 1 or any(pack.is_full() for pack in waiting)
+    def size(self) -> int:
+        """Return how many bytes wait."""
+        return sum(pack.size for pack in [*self._waiting])
 
     def seal(self) -> None:
         """Have all that was added until now sent before anything else; more goes elsewhere."""

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
+from objrun.errors import CorruptObjectError, Problem
+from objrun.format.frames import decode_frame
 from objrun.format.media import Blob
 from objrun.protocol.blobs import Kept, read_blobs
 
@@ -51,13 +55,34 @@ def resolved(
     That is a reference, or with `populate` a MetricArtifact; of texts the text.
     """
     wanted = [Kept(run, value) for value in values if isinstance(value, Blob)]
-    if kind == "text" or populate:
-        fetched = read_blobs(store, wanted)
-        return [_made(kind, v, next(fetched)) if isinstance(v, Blob) else v for v in values]
+    if kind in ("text", "table") or populate:
+        fetched = zip(wanted, read_blobs(store, wanted), strict=True)
+        return [_made(kind, *next(fetched)) if isinstance(v, Blob) else v for v in values]
     return [value.reference() if isinstance(value, Blob) else value for value in values]
 
 
-def _made(kind: str, blob: Blob, data: bytes) -> Any:
+def frames_of(store: Store, run: str, values: Sequence[Any]) -> list[pl.DataFrame]:
+    """Return tables as frames, of blobs and of dicts."""
+    wanted = [Kept(run, value) for value in values if isinstance(value, Blob)]
+    fetched = zip(wanted, read_blobs(store, wanted), strict=True)
+    return [
+        _frame(*next(fetched)) if isinstance(v, Blob) else pl.DataFrame(v, strict=False)
+        for v in values
+    ]
+
+
+def _frame(kept: Kept, data: bytes) -> pl.DataFrame:
+    return pl.DataFrame(decode_frame(kept.key, data))
+
+
+def _made(kind: str, kept: Kept, data: bytes) -> Any:
+    blob = kept.blob
+    if kind == "table":
+        return decode_frame(kept.key, data).to_pydict()
     if kind == "text":
-        return data.decode()
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            problem = Problem("$", "bad_value", f"{blob.member} is no text: {error}")
+            raise CorruptObjectError(kept.key, [problem]) from None
     return MetricArtifact(data, blob.reference(), blob.filename, kind, blob.member)

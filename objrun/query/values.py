@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from objrun.errors import CorruptObjectError, Problem, StepWarning
+from objrun.errors import CorruptObjectError, Problem, StepWarning, UserErrorException
 from objrun.format.media import Blob, parse_reference
 from objrun.format.values import SCHEMA_KINDS, from_point
-from objrun.query.media import resolved
+from objrun.query.media import frames_of, resolved
 from objrun.query.reading_order import in_reading_order
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def metric_values(
             value = values[start] if length == 1 else values[start:stop]
         else:
             part = frame.slice(start, length)
-            found = _python_values(part, points)
+            found = python_values(part, points)
             if any(isinstance(each, Blob) for each in found):
                 found = resolved(store, run, part["kind"][0], found, populate=populate)
             value = _value(part, found)
@@ -73,6 +73,19 @@ def metric_values(
         start += length
         before = others
     return out
+
+
+def table_frame(points: Points, store: Store, name: str) -> pl.DataFrame:
+    """Return the points of a table metric as one frame, a column that some lack padded with null.
+
+    Raises UserErrorException where there are none, CorruptObjectError for what is damaged.
+    """
+    part = in_reading_order(points.chunk).frame
+    if part["kind"].unique().to_list() != ["table"]:
+        message = f"there is no table {name!r}"
+        raise UserErrorException(message)
+    frames = frames_of(store, part["run_id"][0], python_values(part, points))
+    return pl.concat(frames, how="diagonal_relaxed")
 
 
 def _warn_of_steps(names: list[str]) -> None:
@@ -93,7 +106,8 @@ def _value(part: pl.DataFrame, values: list[Any]) -> Any:
     return _join(values) if kinds == ["row"] else values
 
 
-def _python_values(part: pl.DataFrame, points: Points) -> list[Any]:
+def python_values(part: pl.DataFrame, points: Points) -> list[Any]:
+    """Return the value of each point of one metric, of a blob what refers to it."""
     values: list[Any] = []
     try:
         # What was done until a fault says where it is.

@@ -20,6 +20,7 @@ from objrun.format import (
     checkpoints,
     documents,
     file_keys,
+    frames,
     heartbeat_keys,
     immutable,
     keys,
@@ -336,6 +337,10 @@ def subjects() -> dict[str, Subject]:
         ),
         f"{form}.model_keys.parse_model_file": _text(
             model_keys.parse_model_file, model_keys.model_file("m", "0" * 16, "a/b")
+        ),
+        f"{form}.frames.decode_frame": Subject(
+            [frames.encode_frame(points().drop_columns("time"))],
+            lambda data: frames.decode_frame("a", data),
         ),
         f"{form}.media.parse_reference": _text(media.parse_reference, BLOB.reference()),
         f"{form}.media.parse_pack": _text(media.parse_pack, media.pack_key("r", BLOB.pack)),
