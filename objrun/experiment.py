@@ -74,8 +74,8 @@ class Experiment(ExperimentChain, Questions, ExperimentPlots, Submitting):
         `run_id` is random unless given, and never used twice (RunExistsError). The commit, host,
         program and environment are added as properties. `snapshot_directory`: a folder to take a
         snapshot of (see `Run.take_snapshot`); unless it is named, none is taken. What is new in the
-        folder `outputs` when this handle ends the run becomes files of the run; without it that is
-        `./outputs`, and False means none.
+        folder `outputs`, or the folders of a list, when this handle ends the run becomes files of
+        the run; without it that is `./outputs`, and False means none. They are made at once.
 
         >>> Experiment(ws, "digits").start_logging(tags={"model": "cnn"}).tags
         {'model': 'cnn'}

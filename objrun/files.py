@@ -179,6 +179,7 @@ class RunFiles:
         if self.outputs is not None:
             outputs, self.outputs = self.outputs, None
             capture(self.id, outputs.made(), self.upload_file)
+            outputs.leave()
 
     def _uploaded(self, files: Mapping[str, Any], *, overwrite: bool) -> Uploaded:
         from objrun.artifacts import checked, store_files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from objrun.errors import FileConflictError, ObjrunError, UserErrorException
@@ -29,17 +30,32 @@ class Stamp(NamedTuple):
 class Outputs:
     """A folder that is watched from now on: `made()` are the files that were written since.
 
-    What stood there before is another run's. A folder that there is not yet costs nothing.
+    What stood there before is another run's. `beside`: more folders.
     """
 
-    def __init__(self, name: str, folder: str, known: dict[str, Stamp]) -> None:
-        """Keep what is `known`; `watch` makes one."""
+    def __init__(
+        self, name: str, folder: str, known: dict[str, Stamp], *, is_new: bool = False
+    ) -> None:
+        """Keep what is `known`, and whether the folder was made for this; `watch` makes one."""
         self.name = name
         self.folder = folder
+        self.beside: list[Outputs] = []
         self._known = known
+        self._is_new = is_new
+
+    def leave(self) -> None:
+        """Remove folders that were made for this and hold nothing."""
+        for each in (self, *self.beside):
+            if each._is_new:  # noqa: SLF001 - its own class
+                with suppress(OSError):
+                    os.rmdir(each.folder)  # noqa: PTH106 - as it was made
 
     def made(self) -> dict[str, str]:
         """Return the paths of the files that are new or have changed, by names for the run."""
+        beside = [each.made() for each in self.beside]
+        return {name: path for found in (self._made(), *beside) for name, path in found.items()}
+
+    def _made(self) -> dict[str, str]:
         return {
             f"{self.name}/{path}": os.path.join(self.folder, path)  # noqa: PTH118 - as it was walked
             for path, stamp in sorted(_stamps(self.folder).items())
@@ -50,26 +66,41 @@ class Outputs:
 def watch(outputs: Any) -> Outputs | None:
     """Return the folder that `start_logging(outputs=...)` means, watched from now on.
 
-    None and True are `./outputs`, False is none; a path is that folder, whose files have its name.
+    None and True are `./outputs`, False is none; a path is that folder, whose files have its name,
+    and a list are several. They are made where they are not there: scripts write to them at once.
 
     >>> watch(False)
-    >>> watch("results/").name
-    'results'
 
     Raises UserErrorException for what is neither.
     """
+    if isinstance(outputs, list | tuple) and outputs:
+        first, *others = [watch(path) for path in outputs]
+        if first:
+            first.beside = [each for each in others if each]
+        return first
     if outputs is False:
         return None
     path = FOLDER if outputs is None or outputs is True else outputs
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-        message = f"outputs is a folder, True or False, not {outputs!r}"
+        message = f"outputs is a folder, a list of folders, True or False, not {outputs!r}"
         raise UserErrorException(message)
     try:
         folder = os.path.abspath(os.fspath(path))  # noqa: PTH100 - pathlib costs more than the start
     except FileNotFoundError:
         # The working directory was removed, and the folder with it.
         return None
-    return Outputs(os.path.basename(folder) or FOLDER, folder, _stamps(folder))  # noqa: PTH119
+    is_new = _make(folder)
+    name = os.path.basename(folder) or FOLDER  # noqa: PTH119
+    return Outputs(name, folder, _stamps(folder), is_new=is_new)
+
+
+def _make(folder: str) -> bool:
+    """Make a folder; return whether it was not there. Whoever may not do so has none, as before."""
+    try:
+        os.makedirs(folder)  # noqa: PTH103
+    except OSError:
+        return False
+    return True
 
 
 def _stamps(folder: str) -> dict[str, Stamp]:

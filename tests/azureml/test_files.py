@@ -87,3 +87,18 @@ def test_source_is_kept_and_comes_back(exp: Experiment, folder: Path) -> None:
     assert archive == str(folder / "restored" / f"{snapshot_id}.zip")
     later = exp.start_logging(snapshot_directory=None)
     assert later.take_snapshot("source") == snapshot_id
+
+
+def test_the_folder_of_outputs_is_there_from_the_start(exp: Experiment, folder: Path) -> None:
+    run = exp.start_logging()
+    with open("outputs/notes.txt", "w") as file:  # noqa: PTH123 - as notebooks do
+        file.write("written without making the folder")
+    run.complete()
+    assert run.get_file_names() == ["outputs/notes.txt"]
+    with exp.start_logging(outputs=["left", "right/"]) as run:
+        (folder / "left/1").write_bytes(b"1")
+        (folder / "right/2").write_bytes(b"2")
+    assert run.get_file_names() == ["left/1", "right/2"]
+    with exp.start_logging(outputs="unused"):
+        assert (folder / "unused").is_dir()
+    assert not (folder / "unused").exists()
