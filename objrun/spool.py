@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from objrun import clock
 from objrun.errors import (
     CreateOnlyError,
+    CredentialsError,
     FormatError,
     ObjrunError,
     PermissionDeniedError,
@@ -126,10 +127,13 @@ class Spool:
 
         An error that waiting does not mend, of a store that has never been written from here, is
         for the caller to mend: a wrong URL, or credentials that may only read, or only create.
+        Credentials that could read there and are refused now have run out, and may be renewed.
         """
+        home = self._home
+        has_run_out = isinstance(error, CredentialsError) and home.has_read
         is_lasting = isinstance(error, StoreError | FormatError)
-        is_lasting = is_lasting and not isinstance(error, UnavailableError)
-        if isinstance(error, CreateOnlyError) or (is_lasting and not self._home.has_written):
+        is_lasting = is_lasting and not isinstance(error, UnavailableError) and not has_run_out
+        if isinstance(error, CreateOnlyError) or (is_lasting and not home.has_written):
             return False
         with self._opening:
             if self._workspace is None and not self._make(error):

@@ -228,6 +228,11 @@ class Workspace(Upkeep, Elsewhere):
         return self._cached or store
 
     @property
+    def has_read(self) -> bool:
+        """Whether a store was found there, by this workspace or the one it was pickled from."""
+        return self._read is not None or self.has_written
+
+    @property
     def has_written(self) -> bool:
         """Whether the store was found fit for writing by this workspace."""
         return self._written is not None or self.is_blind

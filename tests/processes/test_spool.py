@@ -19,6 +19,7 @@ from objrun import Experiment, Workspace
 from objrun import spool as spools
 from objrun.errors import (
     CommitUnknownError,
+    CredentialsError,
     PermissionDeniedError,
     StoreFullError,
     UnavailableError,
@@ -304,6 +305,20 @@ def test_what_is_wrong_from_the_start_is_an_error(home: Home) -> None:
     home.fail(PermissionDeniedError("not allowed"))
     with pytest.raises(PermissionDeniedError):
         home.experiment.start_logging()
+
+
+def test_credentials_that_run_out_before_the_first_write(home: Home) -> None:
+    """A worker that has only found its run, so far."""
+    started = Experiment(home.reader(), "outages").start_logging(run_id="found")
+    run = home.workspace.get_run(started.id)
+    home.fail(CredentialsError("expired"))
+    run.log("x", 1.0)
+    run.tag("during", "1")
+    run.flush()
+    home.work()
+    home.come_home()
+    found = home.reader().get_run("found")
+    assert (found.get_metrics(), found.tags) == ({"x": 1.0}, {"during": "1"})
 
 
 def test_a_child_that_is_forked_amid_an_outage(tmp_path: Path) -> None:

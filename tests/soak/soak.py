@@ -41,7 +41,7 @@ SPARED: Final = "read"
 PAUSE: Final = 1.5
 """Seconds between two kills, about."""
 
-PATIENCE: Final = 150.0
+PATIENCE: Final = 300.0
 """Seconds in which every process must end when it is asked to."""
 
 
