@@ -46,6 +46,7 @@ def started(store: Store, run: str = "r", status: str = "Completed") -> Chain[Ru
     store.put(SEGMENT.replace("/r/", f"/{run}/"), DAMAGED)
     store.put(keys.run_property(run, "p"), DAMAGED)
     store.put(f"runs/{run}/artifacts/model.bin", DAMAGED)
+    store.put(f"runs/{run}/logs/std_log.txt/0199c0ffee00beef-000000000000-000000000003", DAMAGED)
     return Chain(store, scheme, version)
 
 

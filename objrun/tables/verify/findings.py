@@ -33,7 +33,10 @@ CODES: Final = {
         "a property was claimed an hour ago, and its run has it not",
     ),
     "property_differs": (ERROR, "a property's object and the state of its run contradict"),
-    "wrong_file": (ERROR, "the bytes of a file are not those that its entry tells of"),
+    "wrong_file": (
+        ERROR,
+        "the bytes of a file or log are not those that its entry or key tells of",
+    ),
     "missing_file": (ERROR, "a file of a registered model is not there"),
     "gap": (WARNING, "rows of a writer do not count, since rows before them are missing"),
     "missing_table": (ERROR, "a table that the last checkpoint names is not there"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from objrun.errors import CorruptObjectError, FormatError, NotFoundError
 from objrun.format import file_keys
 from objrun.format.documents import decode_file
+from objrun.format.log_keys import parse_chunk
 from objrun.protocol.files import StoredFile, entry_of, read_whole
 from objrun.protocol.settle import insist
 from objrun.storage import together
@@ -22,17 +23,23 @@ WRONG = "wrong_file"
 
 
 def is_of_files(key: str) -> bool:
-    """Return whether an object is an entry, or lies where the bytes of files are.
+    """Return whether an object is an entry, lies where the bytes of files are, or is of a log.
 
     >>> is_of_files("runs/r1/artifacts/model.pt"), is_of_files("runs/r1/files/model.pt")
     (True, False)
     """
-    return file_keys.is_run_file(key) or key.split("/")[2] == "artifacts"
+    is_file = file_keys.is_run_file(key) or key.split("/")[2] == "artifacts"
+    return is_file or parse_chunk(key) is not None
 
 
 def look_at_files(store: Store, listed: Sequence[ObjectInfo]) -> Iterator[Finding]:
-    """Yield what is wrong with entries, and with the sizes of the bytes that they tell of."""
+    """Yield what is wrong with entries, and with the sizes of bytes that they, or keys, tell of."""
     sizes = {info.key: info.size for info in listed}
+    for key, size in sizes.items():
+        chunk = parse_chunk(key)
+        if chunk and size != chunk.stop - chunk.start:
+            told = f"it has {size} bytes, and {chunk.stop - chunk.start} by its key"
+            yield Finding(WRONG, key, told)
     entries = [key for key in sizes if file_keys.is_run_file(key)]
     read = together(store, lambda key: insist(partial(store.get, key)), entries)
     for key, answer in zip(entries, read, strict=True):
