@@ -24,7 +24,7 @@ test: $(DEV) $(AZURITE)  ## run all that CI runs [STEPS="lint types"]
 	@$(BIN)/python tools/check $(STEPS)
 
 test-slow: $(DEV) $(AZURITE)  ## run the tests that are too slow for every change
-	@$(BIN)/python -m pytest -m slow tests
+	@$(BIN)/python -m pytest -m slow -o faulthandler_timeout=1800 tests
 
 test-radosgw: $(DEV)  ## run the suite of stores on Ceph's S3; needs its Debian packages
 	@$(BIN)/python -m pytest --numprocesses=0 tests/storage/on_radosgw.py

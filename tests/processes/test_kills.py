@@ -106,7 +106,7 @@ def test_whoever_is_killed_loses_only_what_was_not_flushed(
     told.mkdir()
     for name in ("started", "completed"):
         (told / name).touch()
-    ended = perform(place, KILLER, told, kills, patience=170.0)
+    ended = perform(place, KILLER, told, kills, patience=max(170.0, 8.0 * kills))
     assert ended.code == 0, ended.err
     flushed: Counter[str] = Counter()
     for line in (told / "flushed").read_text().splitlines():
