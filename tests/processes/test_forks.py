@@ -436,6 +436,6 @@ def test_forks_while_segments_are_encoded(mostly_local: Place) -> None:
         stop.set()
         thread.join()
     """
-    ended = perform(mostly_local, source)
+    ended = perform(mostly_local, source, patience=150.0)
     assert ended.code == 0, ended.err
     assert sorted(mostly_local.values()) == list(range(8))
