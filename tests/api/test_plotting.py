@@ -6,9 +6,10 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
-from objrun import Experiment, Workspace
+from objrun import Experiment, Workspace, schemas
 from objrun.errors import MissingExtraError, ServiceException, UserErrorException
 from objrun.storage.wrappers import CountingStore
 
@@ -133,3 +134,30 @@ def test_without_matplotlib_the_extra_is_named(run: Run, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'objrun\[plot\]'"):
         run.plot("loss")
+
+
+def test_documents_images_and_histograms_are_drawn_as_what_they_are(run: Run) -> None:
+    truth, said = [0, 1, 1, 0], [0, 1, 0, 0]
+    run.log_confusion_matrix("matrix", schemas.confusion_matrix(truth, said))
+    run.log_accuracy_table("table", schemas.accuracy_table(truth, [0.1, 0.9, 0.4, 0.2]))
+    run.log_residuals("residuals", schemas.residuals(truth, said, bins=2))
+    run.log_predictions("predictions", schemas.predictions(truth, said, bins=2))
+    run.log_image("image", plot=np.eye(4), step=3)
+    for step in (0, 5):
+        run.log_histogram("weights", [0.0, 0.5, 1.0], step=step)
+    run.log_text("words", "hello")
+    matrix: Any = run.plot("matrix")
+    assert [text.get_text() for text in matrix.axes[0].texts] == ["2", "0", "1", "1"]
+    curves: Any = run.plot("table")
+    assert [axes.get_ylabel() for axes in curves.axes] == ["true positive rate", "precision"]
+    residuals: Any = run.plot("residuals")
+    assert [patch.get_height() for patch in residuals.axes[0].patches[:2]] == [1, 3]
+    predictions: Any = run.plot("predictions")
+    assert predictions.axes[0].containers[0].lines[0].get_ydata().tolist() == [0, 0.5]
+    image: Any = run.plot("image")
+    assert image.axes[0].get_title() == "step 3"
+    assert image.axes[0].images[0].get_array().shape == (4, 4)
+    weights: Any = run.plot("weights")
+    assert weights.axes[0].get_ylabel() == "value"
+    with pytest.raises(UserErrorException, match="kind text"):
+        run.plot("words")

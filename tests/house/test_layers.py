@@ -52,7 +52,8 @@ PARTS = {
     "api": Part(
         "errors clock logs schemas cards format storage protocol",
         "orjson pyarrow",
-        "PIL api run_list plots query tables dask keyring matplotlib numpy pandas pathspec polars",
+        "IPython PIL anywidget api run_list plots query tables dask keyring matplotlib numpy "
+        "pandas pathspec polars traitlets",
     ),
     # Of L4 too, for those who ask: loaded by the first list of runs.
     "run_list": Part("errors clock format storage protocol tables query api"),
