@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from objrun import clock
 from objrun.causes import error_of
@@ -22,7 +22,7 @@ from objrun.errors import ObjrunError
 from objrun.following import STREAM
 from objrun.format.states import TERMINAL
 from objrun.logs import logger
-from objrun.outputs import Outputs, capture, watch
+from objrun.outputs import capture, watch
 from objrun.protocol.endings import unwind_on_sigterm
 from objrun.protocol.log_writer import LogWriter
 from objrun.secret import PREFIX, TOLD, is_secret_name
@@ -100,13 +100,6 @@ class Looks:
         return self._is_wanted
 
 
-class _Place(NamedTuple):
-    """Where the script works, and what is captured of it."""
-
-    folder: str
-    watched: list[Outputs]
-
-
 class _Launch:
     """One run on its way from Queued to its end."""
 
@@ -126,7 +119,9 @@ class _Launch:
         self.run.end_work(*ending)
 
     def _worked(self) -> Ending:
-        with self._place() as place, tempfile.TemporaryDirectory(prefix="objrun-") as private:
+        with self._source() as folder, tempfile.TemporaryDirectory(prefix="objrun-") as private:
+            # As on Azure ML both are there, so that scripts write into them without further ado.
+            outputs = watch([os.path.join(folder, name) for name in ("outputs", "logs")])
             secrets = Secrets(private)
             pump = Pump(LogWriter(self.run.id, STREAM), secrets, self.run.keep_log)
             for value in _secrets_of(self.job.storage_options):
@@ -134,7 +129,7 @@ class _Launch:
             environment = self._environment(secrets)
             command = self._command(environment)
             try:
-                group = Group.start(command, place.folder, environment, pump.output)
+                group = Group.start(command, folder, environment, pump.output)
             except OSError as error:
                 return Ending("Failed", {"code": "UserError", "message": f"{command[0]}: {error}"})
             pump.start()
@@ -146,8 +141,8 @@ class _Launch:
                 tail = pump.finish()
                 secrets.close()
             self.run.go_on("Finalizing")
-            for watched in place.watched:
-                capture(self.run.id, watched.made(), self.run.upload_file)
+            if outputs:
+                capture(self.run.id, outputs.made(), self.run.upload_file)
             return ending_of(code, reason, tail, self.job.limit)
 
     def _waited(self, group: Group) -> str:
@@ -164,18 +159,13 @@ class _Launch:
         return ""
 
     @contextmanager
-    def _place(self) -> Iterator[_Place]:
-        """Have the snapshot in a new folder, and know what stood there before the script did."""
-        folder = self.run.unpack_snapshot(self.folder, self.job.snapshot)
-        watched = [watch(os.path.join(folder, name)) for name in ("outputs", "logs")]
-        for each in ("outputs", "logs"):
-            # As on Azure ML, so that scripts write into them without further ado.
-            os.makedirs(os.path.join(folder, each), exist_ok=True)
+    def _source(self) -> Iterator[str]:
+        """Have the snapshot in a new folder."""
         try:
-            yield _Place(folder, [each for each in watched if each])
+            yield self.run.unpack_snapshot(self.folder, self.job.snapshot)
         finally:
             if not self.job.keeps_folder:
-                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def _environment(self, secrets: Secrets) -> dict[str, str]:
         job = self.job

@@ -9,7 +9,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from objrun.errors import CommitUnknownError, StoreError
+from objrun.errors import ObjrunError
 from objrun.logs import logger
 from objrun.protocol.log_writer import LARGEST, LogWriter
 from objrun.submission.masking import Masker
@@ -100,7 +100,7 @@ class Pump:
 
     def _read(self) -> None:
         while True:
-            # What is there when the script has ended is read to its end; nobody else is waited for.
+            # What is in the pipe when the script has ended is read at once, whoever still writes.
             is_last = self._ended.is_set()
             select.select([self._source], [], [], 0 if is_last else _LOOK)
             try:
@@ -110,7 +110,7 @@ class Pump:
             if data:
                 self._secrets.drain(self.masker)
                 self._take(self.masker.feed(data))
-            elif is_last or data == b"":
+            if is_last or data == b"":
                 self._take(self.masker.rest())
                 return
 
@@ -144,6 +144,6 @@ class Pump:
             return False
         try:
             self._send(self._log)
-        except (StoreError, CommitUnknownError) as error:
+        except ObjrunError as error:
             logger().warning("the log is not stored: %s", error.message)
         return True

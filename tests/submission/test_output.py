@@ -127,3 +127,13 @@ def test_a_stream_is_masked_as_the_whole_text_is(
         told += masker.feed(rest[:size])
         rest = rest[size:]
     assert told + masker.rest() == whole.redact(text).encode()
+
+
+def test_who_has_left_the_group_and_prints_on_is_not_waited_for(
+    local_ws: Workspace, submit: Submit
+) -> None:
+    script = """
+import subprocess
+subprocess.Popen(["/bin/sh", "-c", "while echo y; do :; done"], start_new_session=True)
+"""
+    assert ended(submit(local_ws, script)).status == "Completed"
