@@ -51,7 +51,9 @@ def get_submitted_run() -> Any:
 
 @lru_cache(maxsize=1)
 def _submitted(url: str, run_id: str, options: str) -> Run:
-    return find_run(SubmittedRun, Workspace(url, _options_of(options)), run_id)
+    run = find_run(SubmittedRun, Workspace(url, _options_of(options)), run_id)
+    run.sample_as_asked()
+    return run
 
 
 def _options_of(text: str) -> dict[str, Any]:

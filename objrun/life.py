@@ -27,6 +27,7 @@ from objrun.protocol.heartbeat import EXPECTED, LOST, is_lost
 from objrun.protocol.limits import FLUSH_PATIENCE
 from objrun.protocol.live import list_feed
 from objrun.protocol.updates import SetStatus
+from objrun.sampling import RunSampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from objrun.format.states import RunState
 
 
-class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere):
+class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere, RunSampling):
     """The part of `Run` that begins and ends it."""
 
     _attempt: int
@@ -108,6 +109,7 @@ class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere):
         if _set_status:
             self._end("Completed", PointsLostError)
         else:
+            self.stop_sampling()
             self.flush()
 
     def fail(
@@ -125,6 +127,7 @@ class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere):
         if _set_status:
             self._end("Failed", ObjrunError, error)
         else:
+            self.stop_sampling()
             self.flush()
 
     def cancel(self) -> None:
@@ -181,6 +184,7 @@ class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere):
         """Say that the run is alive from now on, and see to its end where the process fails."""
         self._heartbeat.begin()
         OPEN.add(self)
+        self.sample_as_asked()
 
     def fail_at_exit(self, cause: BaseException) -> None:
         """Fail because the process ends; what could not be flushed by now stays as it is."""
@@ -221,6 +225,7 @@ class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere):
             self._experiment.workspace.run_ended(state.experiment, state.number)
 
     def _close(self, patience: float = FLUSH_PATIENCE) -> None:
+        self.stop_sampling()
         if self._writer is None:
             return
         try:

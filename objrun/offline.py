@@ -39,6 +39,7 @@ PRINTS: Final = {
     "upload_folder": "upload folder {path} as {name}",
     "register_model": "register model {model_name}",
     "take_snapshot": "take a snapshot of {file_or_folder_path}",
+    "sample_system": "sample the system every {every} seconds",
     "delete": "delete an offline run",
     "restore": "restore an offline run",
 }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 INNER = (
     *("begin_work", "begun", "end_work", "fail_at_exit", "go_on", "is_spooled", "keep_log"),
     *("keep_snapshot", "of_version", "outputs", "state"),
+    *("log_system", "sample_as_asked", "stop_sampling"),
 )
 """Public names by which the parts of a run work together; no script calls them."""
 
