@@ -61,7 +61,7 @@ ANSWERS: Final[Mapping[str, Callable[[], Any]]] = {
 
 REFUSES: Final = (
     *("metrics", "metric_points", "superseded", "plot", "submit_child", "restore_snapshot"),
-    *("unpack_snapshot",),
+    *("unpack_snapshot", "get_table"),
 )
 """Methods that need a store."""
 
