@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from objrun.query.media import LoggedImage
+
 SMALL: Final = 4096
 """Cells of a table that stands in its point; a larger one is stored as Parquet."""
 
@@ -55,6 +57,20 @@ class RunMedia(RunMetrics):
         place = check_key(name, "metric")
         number = to_step(step)
         self._append(place, "image", picture(place, path, plot), number)
+
+    def images(self, name: str | None = None) -> list[LoggedImage]:
+        """Return the images of the run, or of one metric, in reading order.
+
+        Each knows its step, size and format; `data` are its bytes, fetched when asked for and with
+        those behind it, so that a loop over all takes few requests.
+
+        >>> run.log_image("dot", path=b"P1 1 1 0", step=1)
+        >>> [(image.step, image.shape, image.data) for image in run.images("dot")]
+        [(1, (1, 1), b'P1 1 1 0')]
+        """
+        from objrun.query.media import images_of
+
+        return images_of(self._own_points(name), self._querying())
 
     def log_table(self, name: str, value: Any, description: str = "") -> None:  # noqa: ARG002
         """Log a table of any size: a dict of column name to list, or a frame.

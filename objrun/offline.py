@@ -52,6 +52,7 @@ ANSWERS: Final[Mapping[str, Callable[[], Any]]] = {
     "get_all_logs": list,
     "get_children": list,
     "history": list,
+    "images": list,
     "clean": list,
     "get_snapshot_id": lambda: None,
     "git_diff": lambda: None,

@@ -13,6 +13,7 @@ from objrun.cli.copy import copy, sync
 from objrun.cli.demo import demo
 from objrun.cli.files import download, files, upload
 from objrun.cli.history import history
+from objrun.cli.images import images
 from objrun.cli.metrics import metrics
 from objrun.cli.models import models
 from objrun.cli.options import Csv, Json, StorageOptions, Url
@@ -70,6 +71,7 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
         "objrun download digits/3",
         "objrun download digits/3 outputs/model.pt --to here",
     ),
+    images: ("objrun images digits/3", "objrun images digits/3 confusion -o pictures"),
     upload: (
         "objrun upload digits/3 model.pt --into outputs",
         "objrun upload digits/3 plots --overwrite",
@@ -192,7 +194,7 @@ def before_the_name(
     """Hand options that stand before the command's name to the command, whose own ones win."""
     common: dict[str, Any] = {"url": url, "option": option}
     tables = {**common, "as_json": as_json, "as_csv": as_csv}
-    listing = ("runs", "metrics", "children", "history", "files", "models", "gc", "reap")
+    listing = ("runs", "metrics", "children", "history", "files", "models", "gc", "reap", "images")
     given = dict.fromkeys(listing, tables)
     given |= {"show": {**common, "as_json": as_json}, "demo": common}
     plain = ("delete", "restore", "download", "upload", "plot", "submit", "logs")

@@ -25,7 +25,7 @@ FULL_BLOBS: Final = 8_192
 _PACK: Final = re.compile(r"[0-9a-f]{16}-[0-9]{8}", re.ASCII)
 _NUMBER: Final = "(0|[1-9][0-9]{0,9})"
 _REFERENCE: Final = re.compile(
-    rf"{PREFIX}({_PACK.pattern})/([A-Za-z0-9_.%~-]{{1,200}}/[A-Za-z0-9_.-]{{1,40}})"
+    rf"{PREFIX}({_PACK.pattern})/([A-Za-z0-9_%~-][A-Za-z0-9_.%~-]{{0,199}}/[0-9]{{6,12}}\.[a-z0-9]{{1,8}})"
     rf"\?start={_NUMBER}&size={_NUMBER}&sha256=([0-9a-f]{{64}})"
     rf"(?:&width={_NUMBER}&height={_NUMBER})?(?:&[!-~]*)?"
 )

@@ -55,7 +55,7 @@ def read_blobs(store: Store, wanted: Iterable[Kept]) -> Iterator[bytes]:
     Raises CorruptObjectError, naming the pack, where bytes are others than those that were logged,
     or are not there.
     """
-    for window in _windows(wanted):
+    for window in windows(wanted):
         found: dict[tuple[str, Blob], bytes] = {}
         ranges = _ranges(window)
         answers = together(store, partial(_read, store), ranges)
@@ -67,7 +67,8 @@ def read_blobs(store: Store, wanted: Iterable[Kept]) -> Iterator[bytes]:
         yield from (found[kept.key, kept.blob] for kept in window)
 
 
-def _windows(wanted: Iterable[Kept]) -> Iterator[list[Kept]]:
+def windows(wanted: Iterable[Kept]) -> Iterator[list[Kept]]:
+    """Yield blobs in groups that fit into memory, in their order."""
     window: list[Kept] = []
     size = 0
     for kept in wanted:

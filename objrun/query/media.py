@@ -9,13 +9,16 @@ import polars as pl
 
 from objrun.errors import CorruptObjectError, Problem
 from objrun.format.frames import decode_frame
-from objrun.format.media import Blob
-from objrun.protocol.blobs import Kept, read_blobs
+from objrun.format.media import Blob, parse_reference
+from objrun.protocol.blobs import MANY, Kept, read_blobs, windows
+from objrun.query.reading_order import in_reading_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from objrun.storage import Store
+    from objrun.tables.points import Points
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,6 +48,70 @@ class MetricArtifact:
     def __repr__(self) -> str:
         """Tell the kind and size instead of the bytes."""
         return f"MetricArtifact({self.metric_type}, {self.path}, {len(self.data)} bytes)"
+
+
+@dataclass(frozen=True, repr=False)
+class LoggedImage:
+    """An image of a run: what is known of it at once, and its bytes when they are asked for.
+
+    `name` is the metric, `time` when it was logged, `size` in bytes, `shape` width and height in
+    pixels where they are known, `ending` such as `.png`. `reference` is what `Run.open` takes.
+    """
+
+    name: str
+    step: int | None
+    time: datetime
+    reference: str
+    size: int
+    shape: tuple[int, int] | None
+    ending: str
+    _place: int
+    _reader: _Reader
+
+    @property
+    def data(self) -> bytes:
+        """The bytes; those of the images behind it are fetched along, by few requests."""
+        return self._reader.read(self._place)
+
+    def __repr__(self) -> str:
+        """Tell what it is."""
+        at = "" if self.step is None else f", step {self.step}"
+        return f"LoggedImage({self.name}{at}, {self.ending}, {self.size} bytes)"
+
+
+class _Reader:
+    """Blobs in order; whoever asks for one gets a window of those behind it into memory."""
+
+    def __init__(self, store: Store, every: Sequence[Kept]) -> None:
+        self._store, self._every = store, every
+        self._read: dict[int, bytes] = {}
+
+    def read(self, place: int) -> bytes:
+        if place not in self._read:
+            window = next(windows(self._every[place : place + MANY]))
+            self._read = dict(enumerate(read_blobs(self._store, window), place))
+        return self._read[place]
+
+
+def images_of(points: Points, store: Store) -> list[LoggedImage]:
+    """Return the images among points, metric by metric in reading order; no bytes of them yet."""
+    frame = in_reading_order(points.chunk).frame.filter(kind="image")
+    rows = frame.select("run_id", "name", "step", "time", "data").rows()
+    every: list[Kept] = []
+    reader = _Reader(store, every)
+    found: list[LoggedImage] = []
+    for place, (run, name, step, time, reference) in enumerate(rows):
+        try:
+            blob = parse_reference(reference or "")
+        except ValueError as error:
+            writer, offset = frame.select("writer", "offset").row(place)
+            problem = Problem(f"$.{name}", "bad_value", str(error))
+            raise CorruptObjectError(points.key_of(run, writer, offset), [problem]) from None
+        every.append(Kept(run, blob))
+        ending = f".{blob.filename.rpartition('.')[2]}"
+        about = (name, step, time, reference, blob.size, blob.shape, ending)
+        found.append(LoggedImage(*about, place, reader))
+    return found
 
 
 def resolved(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from objrun import Experiment, Run, Workspace, clock
 from objrun.errors import CorruptObjectError, MetricDroppedWarning, UserErrorException
 from objrun.format.media import parse_pack, parse_reference
 from objrun.pictures import kind_of, png, size_of
+from objrun.protocol.blobs import Kept, read_blobs
+from objrun.storage import CountingStore
+from objrun.tables.verify.store import verify
 from tests.api.places import another, contents, refused, store_of
 
 if TYPE_CHECKING:
@@ -232,3 +236,44 @@ def test_a_copy_has_a_pack_before_points_refer_to_it(ws: Workspace, run: Run) ->
     ws.copy_to(there)
     assert Run.get(there, run.id).get_metrics(populate=True)["a"].data == PNG
     assert packs_of(there) == packs_of(ws)
+
+
+def test_images_are_listed_without_their_bytes_and_read_by_few_requests(
+    ws: Workspace, run: Run
+) -> None:
+    for step in range(300):
+        run.log_image("a", path=b"P2 1 1 65535 %d" % step, step=-step)
+    run.log_image("b", path=PNG)
+    run.log("loss", 0.5)
+    run.flush()
+    counting = CountingStore(another(ws).store)
+    images = Run.get(ws, run.id).images()
+    assert [image.step for image in images] == [*range(-299, 1), None]
+    last = images[-1]
+    assert (last.name, last.size, last.shape, last.ending) == ("b", len(PNG), (3, 2), ".png")
+    kept = [Kept(run.id, parse_reference(image.reference)) for image in images]
+    assert [*read_blobs(counting, kept)] == [image.data for image in images]
+    assert sum(counting.counts.values()) == 1
+    assert images[0].data == b"P2 1 1 65535 299"
+    assert [image.name for image in run.images("b")] == ["b"]
+    assert run.images("loss") == run.images("none") == []
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_a_deep_look_finds_blobs_that_are_missing_or_other_bytes(
+    ws: Workspace, run: Run, compacted: bool
+) -> None:
+    for step in range(3):
+        run.log_image("a", path=b"P1 %d 1 0" % step, step=step)
+        run.flush()
+    run.complete()
+    if compacted:
+        ws.compact()
+        ws.vacuum(retention=timedelta(0))
+    store = store_of(ws)
+    assert [*verify(store, deep=True)] == []
+    first, second, _ = packs_of(ws)
+    store.delete([first])
+    store.put(second, packs_of(ws)[second].replace(b"P1 1", b"P1 9"))
+    found = [(each.code, each.key) for each in verify(store, deep=True)]
+    assert found == [("wrong_blob", first), ("wrong_blob", second)]

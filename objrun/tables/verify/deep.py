@@ -20,6 +20,7 @@ from objrun.tables.merging import merge_frames
 from objrun.tables.reading import Rows, TableReader
 from objrun.tables.run_rows import stored_frame, version_of
 from objrun.tables.summing import KEY, joined, parts_of
+from objrun.tables.verify.blobs import compare_blobs
 from objrun.tables.verify.findings import Finding
 from objrun.tables.verify.stored import compare_files
 from objrun.tables.verify.tables import REBUILT
@@ -47,11 +48,12 @@ def look_deeper(store: Store, experiment: str, runs: Runs) -> list[Finding]:
     files = [*compare_files(store, (facts.run for facts in runs.of(experiment)))]
     for _ in range(RESTARTS):
         checkpoint = latest_checkpoint(store, experiment)
-        if checkpoint is None:
-            return files
         try:
+            blobs = [*compare_blobs(store, experiment, checkpoint)]
+            if checkpoint is None:
+                return [*files, *blobs]
             rows = [*compare_runs(store, checkpoint, runs), *compare_summaries(store, checkpoint)]
-            return [*files, *rows]
+            return [*files, *blobs, *rows]
         except NotFoundError:
             continue
     message = f"the tables of {experiment!r} change faster than they can be read: try again"

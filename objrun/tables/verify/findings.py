@@ -38,6 +38,7 @@ CODES: Final = {
         "the bytes of a file or log are not those that its entry or key tells of",
     ),
     "missing_file": (ERROR, "a file of a registered model is not there"),
+    "wrong_blob": (ERROR, "what a point refers to is not there, or not as it was logged"),
     "gap": (WARNING, "rows of a writer do not count, since rows before them are missing"),
     "missing_table": (ERROR, "a table that the last checkpoint names is not there"),
     "missing_shared": (WARNING, "a snapshot or an environment that a run refers to is not there"),
