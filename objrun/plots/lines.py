@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
+BUCKETS: Final = 80_000
+"""Buckets of all curves of a picture: of up to a hundred curves each pixel is one."""
+
 PANELS: Final = 36
 """Panels that a grid has at most."""
 
@@ -70,12 +73,13 @@ def lines(
     unit, x_name = _unit(curves, axis)
     palette = _Palette.of(curves, by)
     width = max(int(axes.get_window_extent().width), 200)
+    width = min(width, max(BUCKETS // max(len(curves), 1), 50))
     handles = []
     for position, curve in enumerate(curves):
         x, colour = curve.x * unit, palette.colours[position]
         drawn, means = np.isfinite(curve.y), smooth(curve.y, smoothing)
         thin = len(curves) > len(COLOURS)
-        style: dict[str, Any] = {"color": colour, "linewidth": 1.1 if thin else 1.6}
+        style: dict[str, Any] = {"color": colour, "linewidth": 1 if thin else 1.6}
         if drawn.sum() == 1 or len(curve.y) == 1:
             style |= {"marker": "o", "markersize": 5}
         if smoothing:
@@ -186,7 +190,7 @@ class _Palette:
 def _line(axes: Axes, x: Any, y: Any, width: int, style: dict[str, Any]) -> Line2D:
     kept = envelope(x, y, width)
     values = np.where(np.isfinite(y[kept]), np.clip(y[kept], -_HUGE, _HUGE), np.nan)
-    return axes.plot(x[kept], values, solid_joinstyle="round", **style)[0]
+    return axes.plot(x[kept], values, solid_joinstyle="bevel", **style)[0]
 
 
 def _marks(axes: Axes, x: Any, y: Any, colour: str) -> None:
