@@ -27,14 +27,15 @@ _NUMBER: Final = "(0|[1-9][0-9]{0,9})"
 _REFERENCE: Final = re.compile(
     rf"{PREFIX}({_PACK.pattern})/([A-Za-z0-9_%~-][A-Za-z0-9_.%~-]{{0,199}}/[0-9]{{6,12}}\.[a-z0-9]{{1,8}})"
     rf"\?start={_NUMBER}&size={_NUMBER}&sha256=([0-9a-f]{{64}})"
-    rf"(?:&width={_NUMBER}&height={_NUMBER})?(?:&[!-~]*)?"
+    rf"(?:&width={_NUMBER}&height={_NUMBER})?((?:&[!-~]*)?)"
 )
 
 
 class Blob(NamedTuple):
     """Where the bytes of a blob are: `size` of them from `start` on in a pack, under `member`.
 
-    `shape`: width and height of an image in pixels, where they are known.
+    `shape`: width and height of an image in pixels, where they are known; `more`: what a later
+    version adds.
 
     >>> blob = Blob("00ff00ff00ff00ff-00000001", "digit/000000.png", 34, 10, "0" * 64, (28, 28))
     >>> parse_reference(blob.reference()) == blob
@@ -47,6 +48,7 @@ class Blob(NamedTuple):
     size: int
     sha256: str
     shape: tuple[int, int] | None = None
+    more: str = ""
 
     @property
     def filename(self) -> str:
@@ -57,7 +59,7 @@ class Blob(NamedTuple):
         """Return the text that a point holds."""
         where = f"start={self.start}&size={self.size}&sha256={self.sha256}"
         shape = f"&width={self.shape[0]}&height={self.shape[1]}" if self.shape else ""
-        return f"{PREFIX}{self.pack}/{self.member}?{where}{shape}"
+        return f"{PREFIX}{self.pack}/{self.member}?{where}{shape}{self.more}"
 
 
 def parse_reference(text: str) -> Blob:
@@ -72,7 +74,7 @@ def parse_reference(text: str) -> Blob:
         message = f"no reference to a blob: {text[:80]!r}"
         raise ValueError(message)
     shape = (int(found[6]), int(found[7])) if found[6] else None
-    return Blob(found[1], found[2], int(found[3]), int(found[4]), found[5], shape)
+    return Blob(found[1], found[2], int(found[3]), int(found[4]), found[5], shape, found[8])
 
 
 def media(run: str) -> str:

@@ -328,4 +328,4 @@ def _value(point: Mapping[str, Any]) -> Any:
         return shown_float(value)
     if type_ == "int":
         return int(value)
-    return {"none": None, "str": data, "bool": value != 0}.get(type_, value)
+    return {"none": None, "str": data, "blob": data, "bool": value != 0}.get(type_, value)

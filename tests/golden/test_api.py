@@ -185,7 +185,7 @@ def python_value(metric: dict[str, Any]) -> Any:
     values = [plain(point["value"]) for point in points]
     if metric["family"] == "scalar" and any(point["kind"] == "list" for point in points):
         return [x for value in values for x in (value if isinstance(value, list) else [value])]
-    if metric["family"] in ("scalar", "reference") or len(values) == 1:
+    if metric["family"] not in ("row", "table") or len(values) == 1:
         return values[0] if len(values) == 1 else values
     columns = dict.fromkeys(name for value in values for name in value)
     return {name: [value.get(name) for value in values] for name in columns}

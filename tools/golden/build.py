@@ -33,7 +33,7 @@ from objrun.format.states import (
     RunState,
     Version,
 )
-from objrun.format.values import Point, dumps, to_json, to_point
+from objrun.format.values import PREFIX, Point, dumps, to_json, to_point
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +76,9 @@ class Row:
 
     def point(self) -> Point:
         """Return type, value and data of the row."""
-        if self.kind == "reference":
+        if str(self.value).startswith(PREFIX):
+            return Point("blob", None, str(self.value))
+        if self.kind in ("reference", "text"):
             return Point("str", None, str(self.value))
         if self.kind == "scalar":
             return to_point(self.value)

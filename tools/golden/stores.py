@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from objrun.format import file_keys, keys, log_keys
 from objrun.format.checking import format_time
 from objrun.format.documents import document_bytes
+from objrun.format.media import Blob, Pack
 from objrun.format.shared import DIFF, SNAPSHOT, references
 from objrun.format.shared import ENVIRONMENT as ENVIRONMENT_PROPERTY
 from tools.golden.broken_shared import ENVIRONMENT, archive, digest
@@ -111,6 +112,35 @@ def kinds() -> Case:
     case.expect_metric("r1", "scalar first", 8, 10)
     case.expect_metric("r1", "row first", 11, family="row")
     case.expect_metric("r1", "plot", 13, family="reference")
+    return case
+
+
+def media() -> Case:
+    case = Case("media", "images and documents in a pack, texts, histograms", ("6.4", "9.11"))
+    case.header()
+    case.experiment()
+    case.run("r1")
+    pack = Pack("00000000000000a1", 1)
+
+    def blob(member: str, data: bytes, shape: tuple[int, int] | None = None) -> str:
+        start = pack.add(member, data)
+        return Blob(pack.name, member, start, len(data), digest(data), shape).reference()
+
+    first = blob("a%2Fb/000000.pbm", b"P1 2 1 0 1", (2, 1))
+    rows = [
+        Row("a/b", first, 1, kind="image"),
+        Row("a/b", first + "&later=1", 2, kind="image"),
+        Row("matrix", blob("matrix/000001.json", b'{"data":{}}'), kind="confusion_matrix"),
+        Row("answer", "42", kind="text"),
+        Row("weights", {"counts": [1, 2], "edges": [0.0, 0.5, 1.0]}, kind="histogram"),
+        Row("weights", 5),
+    ]
+    case.objects[pack.key("r1")] = pack.data()
+    case.segment("r1", rows)
+    case.expect_metric("r1", "a/b", 0, 1, family="image")
+    case.expect_metric("r1", "matrix", 2, family="confusion_matrix")
+    case.expect_metric("r1", "answer", 3, family="text")
+    case.expect_metric("r1", "weights", 4, family="histogram")
     return case
 
 
@@ -532,7 +562,7 @@ def shared() -> Case:
 
 
 _CASES: Final = (
-    empty, one_run, exact_types, kinds, steps, writers, segments, versions, markers, blind,
+    empty, one_run, exact_types, kinds, media, steps, writers, segments, versions, markers, blind,
     blind_twice, children, names, files, logs, unknown_fields, experiments, shared, damaged, purged,
     compacted, compacted_writers, rewound, newer_checkpoint, newer_reader, newer_feature,
     newer_format, not_a_store,
