@@ -50,6 +50,8 @@ def submit(tmp_path: Path) -> Submit:
         source = tmp_path / f"source-{clock.random_hex(4)}"
         source.mkdir()
         (source / "train.py").write_text(text)
+        # A test that fails leaves nothing running.
+        more = {"max_run_duration_seconds": 2 * SLOWEST, **more}
         config = ScriptRunConfig(source, "train.py", arguments, **more)
         return Experiment(ws, "digits").submit(config)
 
