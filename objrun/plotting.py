@@ -97,7 +97,8 @@ class ExperimentPlots:
         asked = pl.col("name") == metric
         if wanted is not None:
             asked &= pl.col("run_id").is_in(wanted)
-        points = self.metrics().filter(asked).collect()
+        needed = ["run_id", "kind", "step", "time", "type", "value", "data"]
+        points = self.metrics().filter(asked).select(needed).collect()
         _check(points, metric, f"experiment {self.name!r}")
         rows = self.runs([by] if by else []).collect()
         return _overlaid(points, rows, metric, by or "", smoothing, over, ax)

@@ -83,6 +83,7 @@ class RunDetails:
 
     def __init__(self, run_instance: Run) -> None:
         """Show nothing yet."""
+        self._run = run_instance
         self._live = LiveRun(run_instance)
         self._over = threading.Event()
         self.widget: Any = None
@@ -101,7 +102,7 @@ class RunDetails:
         try:
             from IPython.display import HTML, display
         except ImportError:
-            print(self._live.view().row)  # noqa: T201 - it is asked to show
+            print(self._run)  # noqa: T201 - it is asked to show
             return
         first = self._live.view()
         try:
