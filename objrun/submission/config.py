@@ -96,6 +96,12 @@ class ScriptRunConfig:
         """Return the path of the interpreter, None for that of whoever launches the run."""
         if self.environment is None:
             return None
+        if not isinstance(self.environment, str | os.PathLike):
+            message = (
+                "environment is the folder of a virtual environment, or an interpreter, not "
+                f"{self.environment!r:.200}"
+            )
+            raise UserErrorException(message)
         path = Path(os.fspath(self.environment)).expanduser().absolute()
         found = path / "bin" / "python" if path.is_dir() else path
         if not os.access(found, os.X_OK):

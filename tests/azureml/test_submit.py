@@ -133,5 +133,7 @@ def test_what_there_is_not_is_refused() -> None:
         ScriptRunConfig(".", "hello.py", distributed_job_config=object())
     with pytest.raises(UserErrorException, match="leave them out"):
         ScriptRunConfig(".", "hello.py", resume_from=object())
+    with pytest.raises(UserErrorException, match="folder of a virtual environment"):
+        ScriptRunConfig(".", "hello.py", environment=object()).interpreter()
     assert ScriptRunConfig(".", "hello.py", docker_runtime_config=object()).script == "hello.py"
     assert ScriptRunConfig(".", "hello.py").max_run_duration_seconds is None
