@@ -58,7 +58,7 @@ def plot(
     url: Url = None,
     option: StorageOptions = None,
 ) -> None:
-    """Draw metrics into a picture; needs objrun[plot]."""
+    """Draw metrics into a picture, with matplotlib."""
     if output.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise typer.BadParameter("ends with .png, .svg or .pdf", param_hint="--output")
     workspace = open_workspace(url, option)
