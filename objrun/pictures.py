@@ -58,14 +58,14 @@ def picture(name: str, path: Any, plot: Any) -> Content:
 def read_source(what: str, source: Any) -> bytes:
     """Return all bytes of a path, a binary stream from its position on, or bytes."""
     data: Any
-    if isinstance(source, str | os.PathLike):
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = source
+    elif isinstance(source, str | os.PathLike):
         if not Path(source).is_file():
             message = f"{what}: there is no file {os.fspath(source)!r}"
             raise UserErrorException(message)
         with Path(source).open("rb") as file:
             data = file.read(MOST_BLOB + 1)
-    elif isinstance(source, bytes | bytearray | memoryview):
-        data = bytes(source)
     else:
         read = getattr(source, "read", None)
         data = read(MOST_BLOB + 1) if callable(read) else b""
