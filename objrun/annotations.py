@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from objrun.errors import ObjrunError
     from objrun.experiment import Experiment
     from objrun.protocol.chain import Chain
+    from objrun.spool import Spool
     from objrun.storage import Store
 
 
@@ -73,11 +74,17 @@ class RunAnnotations:
             except (StoreError, CommitUnknownError) as error:
                 if spool is None or not spool.open(error):
                     raise
-        if not self._spooled and spool:
+        if spool:
+            with spool.opening:
+                self._move_to(spool)
+        return act(self._chain)
+
+    def _move_to(self, spool: Spool) -> None:
+        """Go on in the spool; one thread of the run at a time."""
+        if not self._spooled:
             store = spool.admit(self._chain.state)
             self._left, self._chain = self._chain.head, self._chain.moved(store)
             self._spooled = True
-        return act(self._chain)
 
     def _writable(self) -> Store:
         """Return the store that this run writes to."""

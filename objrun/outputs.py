@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from objrun.errors import FileConflictError, ObjrunError, UserErrorException
 from objrun.logs import logger
+from objrun.protocol.endings import is_ending
+from objrun.storage import in_flight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+AT_ONCE: Final = 4
+"""Files that are captured at the same time."""
 
 FOLDER: Final = "outputs"
 """The folder that is watched where none is named, below the working directory of the start."""
@@ -125,12 +130,14 @@ def _stamps(folder: str) -> dict[str, Stamp]:
 
 
 def capture(run: str, made: dict[str, str], upload: Callable[..., object]) -> None:
-    """Store files of a run that ends, by `upload(name, path, overwrite=...)`.
+    """Store files of a run that ends by `upload(name, path, overwrite=...)`, some at once.
 
     A file that was uploaded before and has changed since is stored again, with a warning. What
     fails is logged, and the others are stored: the end of a run does not wait for a file.
     """
-    for name, path in made.items():
+
+    def store(item: tuple[str, str]) -> None:
+        name, path = item
         try:
             try:
                 upload(name, path)
@@ -139,3 +146,10 @@ def capture(run: str, made: dict[str, str], upload: Callable[..., object]) -> No
                 upload(name, path, overwrite=True)
         except (ObjrunError, OSError) as error:
             logger().error("run %s: %s is not captured: %s", run, path, error)
+
+    if len(made) == 1 or is_ending():
+        for item in made.items():
+            store(item)
+        return
+    for done in in_flight(store, made.items(), at_once=AT_ONCE):
+        done()

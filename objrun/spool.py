@@ -88,7 +88,7 @@ class Spool:
     """Where the runs of a workspace go while its store fails; thread-safe.
 
     Nothing is made before `open`. `away`: the store fails, so what begins now begins here; `folder`
-    is where.
+    is where. `opening` is held by whoever opens it, or moves a run there.
     """
 
     def __init__(self, home: Workspace, root: str) -> None:
@@ -114,7 +114,7 @@ class Spool:
                 pass
         if self._store is not None:
             self._store.forked()
-        self._opening = threading.RLock()
+        self.opening = threading.RLock()
         self._turn = threading.Condition()
         self._tries = 0
         self._is_running = False
@@ -135,7 +135,7 @@ class Spool:
         is_lasting = is_lasting and not isinstance(error, UnavailableError) and not has_run_out
         if isinstance(error, CreateOnlyError) or (is_lasting and not home.has_written):
             return False
-        with self._opening:
+        with self.opening:
             if self._workspace is None and not self._make(error):
                 return False
             if not self.away:

@@ -169,6 +169,11 @@ def cause() -> BaseException | None:
     return None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
 
 
+def is_ending() -> bool:
+    """Return whether the process ends, so that no more threads may be had."""
+    return "ended" in _ending
+
+
 def prepare() -> None:
     """Have the end of the process wait for what is watched, and SIGTERM be an orderly end."""
     with _registry:

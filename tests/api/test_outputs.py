@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,19 @@ def test_links_do_not_lead_away(run: Run, ws: Workspace, here: Path) -> None:
     (here / "outputs/dangling").symlink_to(here / "nowhere")
     run.complete()
     assert run.get_file_names() == ["outputs/file"]
+
+
+def test_some_are_stored_at_once(ws: Workspace) -> None:
+    """Each of the two waits for the other."""
+    both = threading.Barrier(2, timeout=60)
+
+    def plan(verb: str, key: str) -> None:
+        if verb == "upload" and "outputs/" in key:
+            both.wait()
+
+    ws.go_through(lambda store: FaultyStore(store, plan))
+    run = Experiment(ws, "outputs").start_logging()
+    write("outputs/a", "a")
+    write("outputs/b", "b")
+    run.complete()
+    assert run.get_file_names() == ["outputs/a", "outputs/b"]

@@ -321,6 +321,22 @@ def test_credentials_that_run_out_before_the_first_write(home: Home) -> None:
     assert (found.get_metrics(), found.tags) == ({"x": 1.0}, {"during": "1"})
 
 
+def test_outputs_in_an_outage(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several threads find that the store is gone; the run moves to the spool once."""
+    monkeypatch.chdir(tmp_path)
+    run = home.experiment.start_logging(run_id="files")
+    for number in range(8):
+        (tmp_path / "outputs" / f"{number}").write_text(str(number))
+    home.fail()
+    run.complete()
+    home.work()
+    home.come_home()
+    found = home.reader().get_run("files")
+    assert found.get_file_names() == [f"outputs/{number}" for number in range(8)]
+    assert found.open("outputs/7").read() == b"7"
+    assert found.status == "Completed"
+
+
 def test_a_child_that_is_forked_amid_an_outage(tmp_path: Path) -> None:
     place = Place(str(tmp_path / "store"), {"durability": "none"})
     program = launch(
