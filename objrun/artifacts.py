@@ -16,6 +16,7 @@ from objrun.format import file_keys, log_keys
 from objrun.format.media import Blob, parse_reference
 from objrun.format.names import check_file_name
 from objrun.format.values import PREFIX
+from objrun.progress import Counted, bar_of
 from objrun.protocol.blobs import Kept, read_blobs
 from objrun.protocol.files import (
     PART,
@@ -98,9 +99,11 @@ def store_files(store: Store, run: str, files: Mapping[str, Any], *, overwrite: 
 
     def upload(item: tuple[str, Any]) -> FileEntry:
         with _opened(item[1]) as file:
-            return store_file(store, run, item[0], file, overwrite=overwrite)
+            counted = cast("BinaryIO", Counted(file, bar)) if bar else file
+            return store_file(store, run, item[0], counted, overwrite=overwrite)
 
-    entries: list[FileEntry] = each(files.items(), upload)
+    with bar_of("storing", _size_of(files.values())) as bar:
+        entries: list[FileEntry] = each(files.items(), upload)
     return Uploaded({entry.name: artifact_of(entry) for entry in entries})
 
 
@@ -135,7 +138,13 @@ def targets_of(
 
 def download_all(store: Store, run: str, names: Sequence[str], targets: Sequence[Path]) -> None:
     """Write files to paths, some at once."""
-    each(zip(names, targets, strict=True), lambda pair: download(store, run, *pair))
+
+    def fetch(pair: tuple[str, Path]) -> None:
+        parts = _parts_of(store, run, pair[0])
+        write_file(pair[1], bar.count(parts) if bar else parts)
+
+    with bar_of("fetching") as bar:
+        each(zip(names, targets, strict=True), fetch)
 
 
 def places_of(store: Store, run: str) -> dict[str, str]:
@@ -190,11 +199,6 @@ def _parts_of(store: Store, run: str, name: str) -> Iterator[bytes]:
         raise
 
 
-def download(store: Store, run: str, name: str, target: Path) -> None:
-    """Write a file of a run to a path; see `write_file`."""
-    write_file(target, _parts_of(store, run, name))
-
-
 def write_file(target: Path, parts: Iterable[bytes]) -> None:
     """Write `parts` to a path, under another name until they are whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -243,6 +247,14 @@ def _check_source(source: Any) -> None:
     elif not isinstance(source, io.IOBase) or isinstance(source, io.TextIOBase):
         message = f"a file is given as a path or a binary stream, not {type(source).__name__}"
         raise UserErrorException(message)
+
+
+def _size_of(sources: Iterable[Any]) -> int:
+    """Return how many bytes there are in all, 0 where a stream does not tell."""
+    try:
+        return sum(Path(source).stat().st_size for source in sources)
+    except TypeError:
+        return 0
 
 
 @contextmanager

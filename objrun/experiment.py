@@ -75,7 +75,7 @@ class Experiment(ExperimentChain, Questions, ExperimentPlots, Submitting):
         program and environment are added as properties. `snapshot_directory`: a folder to take a
         snapshot of (see `Run.take_snapshot`); unless it is named, none is taken. What is new in the
         folder `outputs`, or the folders of a list, when this handle ends the run becomes files of
-        the run; without it that is `./outputs`, and False means none. They are made at once.
+        the run; without it that is `./outputs`, made at once, and `./logs`; False means none.
 
         >>> Experiment(ws, "digits").start_logging(tags={"model": "cnn"}).tags
         {'model': 'cnn'}

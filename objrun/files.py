@@ -119,10 +119,10 @@ class RunFiles:
         replaced, but only when all bytes have come and are those that were stored. Raises
         FileNotInRunError where the run has no such file, CorruptObjectError where it is damaged.
         """
-        from objrun.artifacts import download, target_of
+        from objrun.artifacts import download_all, target_of
 
         name = _checked(name)
-        download(self._readable(), self.id, name, target_of(name, output_file_path))
+        download_all(self._readable(), self.id, [name], [target_of(name, output_file_path)])
 
     def download_files(
         self,

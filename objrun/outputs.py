@@ -20,6 +20,9 @@ AT_ONCE: Final = 4
 FOLDER: Final = "outputs"
 """The folder that is watched where none is named, below the working directory of the start."""
 
+LOGS: Final = "logs"
+"""The folder that is watched beside it, as Azure ML does."""
+
 
 class Stamp(NamedTuple):
     """What tells that a file was written since: nanoseconds of its last change, and its size.
@@ -71,8 +74,9 @@ class Outputs:
 def watch(outputs: Any) -> Outputs | None:
     """Return the folder that `start_logging(outputs=...)` means, watched from now on.
 
-    None and True are `./outputs`, False is none; a path is that folder, whose files have its name,
-    and a list are several. They are made where they are not there: scripts write to them at once.
+    None and True are `./outputs`, and `./logs` beside it; False is none; a path is that folder,
+    whose files have its name, and a list are several. They are made where they are not there, but
+    for `./logs`: scripts write to them at once.
 
     >>> watch(False)
 
@@ -86,6 +90,7 @@ def watch(outputs: Any) -> Outputs | None:
     if outputs is False:
         return None
     path = FOLDER if outputs is None or outputs is True else outputs
+    is_usual = path is FOLDER
     if not isinstance(path, str | os.PathLike) or not os.fspath(path):
         message = f"outputs is a folder, a list of folders, True or False, not {outputs!r}"
         raise UserErrorException(message)
@@ -96,7 +101,11 @@ def watch(outputs: Any) -> Outputs | None:
         return None
     is_new = _make(folder)
     name = os.path.basename(folder) or FOLDER  # noqa: PTH119
-    return Outputs(name, folder, _stamps(folder), is_new=is_new)
+    found = Outputs(name, folder, _stamps(folder), is_new=is_new)
+    if is_usual:
+        logs = os.path.join(os.path.dirname(folder), LOGS)  # noqa: PTH118, PTH120
+        found.beside.append(Outputs(LOGS, logs, _stamps(logs)))
+    return found
 
 
 def _make(folder: str) -> bool:

@@ -160,3 +160,19 @@ def test_some_are_stored_at_once(ws: Workspace) -> None:
     write("outputs/b", "b")
     run.complete()
     assert run.get_file_names() == ["outputs/a", "outputs/b"]
+
+
+def test_logs_are_captured_beside_them(ws: Workspace, here: Path) -> None:
+    """What is new in ./logs; no such folder is made. Who names a folder means that one alone."""
+    write("logs/old.txt", "of another run")
+    run = Experiment(ws, "outputs").start_logging()
+    other = Experiment(ws, "outputs").start_logging(outputs="results")
+    write("logs/train.txt", "epoch 1")
+    run.complete()
+    other.complete()
+    assert run.get_file_names() == ["logs/train.txt"]
+    assert other.get_file_names() == []
+    (here / "elsewhere").mkdir()
+    os.chdir("elsewhere")
+    Experiment(ws, "outputs").start_logging().complete()
+    assert [*Path().iterdir()] == []

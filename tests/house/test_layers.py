@@ -53,7 +53,7 @@ PARTS = {
         "errors clock logs schemas cards format storage protocol",
         "orjson pyarrow",
         "IPython PIL anywidget api run_list plots query tables dask keyring matplotlib numpy "
-        "pandas pathspec polars psutil pynvml traitlets",
+        "pandas pathspec polars psutil pynvml rich traitlets",
     ),
     # Of L4 too, for those who ask: loaded by the first list of runs.
     "run_list": Part("errors clock format storage protocol tables query api"),
