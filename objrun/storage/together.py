@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from functools import partial
 from itertools import islice
@@ -51,18 +52,24 @@ def in_flight(
     """
     from concurrent.futures import ThreadPoolExecutor  # a worker that only writes needs none
 
+    own: set[int] = set()
+
+    def work(item: _Item) -> _Answer:
+        own.add(threading.get_ident())
+        return act(item)
+
     remaining = iter(items)
-    with ThreadPoolExecutor(at_once, thread_name_prefix="objrun-fetch") as pool:
-        taken: deque[Future[_Answer]] = deque()
-        try:
-            for item in islice(remaining, at_once + waiting):
-                taken.append(pool.submit(act, item))
-            while taken:
-                answer = taken.popleft()
-                yield answer.result
-                for further in islice(remaining, 1):
-                    taken.append(pool.submit(act, further))
-        finally:
-            # The caller stopped early: do not ask for what nobody will read.
-            for answer in taken:
-                answer.cancel()
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="objrun-fetch")
+    taken: deque[Future[_Answer]] = deque()
+    try:
+        for item in islice(remaining, at_once + waiting):
+            taken.append(pool.submit(work, item))
+        while taken:
+            answer = taken.popleft()
+            yield answer.result
+            for further in islice(remaining, 1):
+                taken.append(pool.submit(work, further))
+    finally:
+        # The caller stopped early: do not ask for what nobody will read. If he has only dropped
+        # this generator, a thread of its own may be the one that collects it.
+        pool.shutdown(wait=threading.get_ident() not in own, cancel_futures=True)
