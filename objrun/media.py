@@ -40,6 +40,8 @@ class RunMedia(RunMetrics):
     ) -> None:
         """Log an image and return at once; a background thread stores it.
 
+        Only while 256 MB wait to be sent this waits, too, for a minute at most.
+
         Either `path`: a file, a binary stream or bytes of a format that is known by its content
         (PNG, JPEG, GIF, BMP, TIFF, WebP, SVG, PBM, PGM, PPM, EXR), kept as they are. Or `plot`,
         which becomes a PNG: a matplotlib figure or pyplot, a PIL image, or a numpy array or tensor

@@ -30,7 +30,7 @@ _STARTS: Final = (
     (re.compile(rb"P[25]\s"), ".pgm"),
     (re.compile(rb"P[36]\s"), ".ppm"),
     (re.compile(rb"\x76\x2f\x31\x01"), ".exr"),
-    (re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>]*>|\s)*<svg[\s>]",
+    (re.compile(rb"(?:\xef\xbb\xbf)?(?:<\?xml[^>]*>|<!--(?:(?!-->).)*-->|<!DOCTYPE[^>]*>|\s)*+<svg[\s>]",
                 re.DOTALL), ".svg"),
 )  # fmt: skip
 _PNM: Final = re.compile(rb"P[1-6](?:\s+|#[^\n]*\n)+([0-9]{1,9})(?:\s+|#[^\n]*\n)+([0-9]{1,9})")

@@ -33,7 +33,10 @@ _WORDS: Final = re.compile(
 )
 _KEYS: Final = ("", "access", "account", "api", "private", "secret", "shared", "ssh", "storage")
 _SPLIT: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
-_NAMED: Final = re.compile(r"([A-Za-z0-9_.-]+)=([^&\s]*)")
+# What stands before keeps the time from growing with the square of a long word.
+_NAMED: Final = re.compile(r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]+)=([^&\s]*)")
+_OPTION: Final = re.compile(r"(?<![\w-])(--?[A-Za-z][\w-]*)(\s+)([^\s-]\S*)")
+_HEADER: Final = re.compile(r"(?i)(\bauthorization\W{1,3}(?:\w+\s+)?|\bbearer\s+)([^\s'\"]{4,})")
 _USER: Final = re.compile(r"(?<=://)[^/@\s]*@")
 _KNOWN: Final = re.compile(
     r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[a-z]_\w{20,}|\bgithub_pat_\w{20,}|\bglpat-[\w-]{20,}"
@@ -190,7 +193,11 @@ def _masked(argument: str) -> str:
     named = _NAMED.sub(
         lambda found: f"{found[1]}={MASK}" if is_secret_name(found[1]) else found[0], argument
     )
-    return _KNOWN.sub(MASK, _USER.sub(f"{MASK}@", named))
+    # A whole command in one argument, as a shell takes it.
+    named = _OPTION.sub(
+        lambda found: f"{found[1]}{found[2]}{MASK}" if is_secret_name(found[1]) else found[0], named
+    )
+    return _KNOWN.sub(MASK, _USER.sub(f"{MASK}@", _HEADER.sub(rf"\1{MASK}", named)))
 
 
 def is_secret_name(name: str) -> bool:
@@ -203,4 +210,9 @@ def is_secret_name(name: str) -> bool:
         return False
     words = [word.lower() for word in _SPLIT.split(name) if word]
     pairs: Iterable[tuple[str, str]] = zip(["", *words], words, strict=False)
-    return any(_WORDS.fullmatch(word) or (word == "key" and last in _KEYS) for last, word in pairs)
+    return any(
+        _WORDS.fullmatch(word)
+        or (word == "key" and last in _KEYS)
+        or (last, word) == ("connection", "string")
+        for last, word in pairs
+    )

@@ -124,7 +124,7 @@ class _Launch:
             outputs = watch([os.path.join(folder, name) for name in ("outputs", "logs")])
             secrets = Secrets(private)
             pump = Pump(LogWriter(self.run.id, STREAM), secrets, self.run.keep_log)
-            for value in _secrets_of(self.job.storage_options):
+            for value in secrets_of(self.job.storage_options):
                 pump.masker.add(value)
             environment = self._environment(secrets)
             command = self._command(environment)
@@ -186,11 +186,14 @@ class _Launch:
         return [shutil.which(program, path=environment["PATH"]) or program, *arguments]
 
 
-def _secrets_of(options: Mapping[str, Any]) -> Iterator[str]:
+def secrets_of(options: Mapping[str, Any]) -> Iterator[str]:
     """Yield the secrets that this process has: of the store, and for scripts to ask for."""
     yield from (value for name, value in os.environ.items() if name.startswith(PREFIX))
     for name, value in options.items():
         if isinstance(value, dict):
-            yield from _secrets_of(value)
+            yield from secrets_of(value)
         elif isinstance(value, str) and is_secret_name(name):
             yield value
+            # Of a connection string each secret, too.
+            pairs = (part.partition("=") for part in value.split(";") if ";" in value)
+            yield from (part for key, _, part in pairs if is_secret_name(key))

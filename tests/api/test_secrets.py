@@ -19,7 +19,8 @@ from keyring.errors import KeyringLocked
 from objrun import Run, UserErrorException, secret
 from objrun.errors import SecretWarning
 from objrun.offline import OfflineRun
-from objrun.secret import Redactor, redact
+from objrun.secret import Redactor, redact, redact_command
+from objrun.submission.launcher import secrets_of
 from tests.api.places import contents, refused
 
 if TYPE_CHECKING:
@@ -205,3 +206,26 @@ print("keyring" in sys.modules, "pathspec" in sys.modules, "zipfile" in sys.modu
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
     assert done.stdout == "False False False\n"
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [
+        ("t.py --password hunter2secret --lr 0.1", "t.py --password *** --lr 0.1"),
+        ("curl -H 'Authorization: Basic abcdef=='", "curl -H 'Authorization: Basic ***'"),
+        ("x --header bearer abc.def-1", "x --header bearer ***"),
+        ("t.py --max-tokens 5 --mode basic --all", "t.py --max-tokens 5 --mode basic --all"),
+    ],
+)
+def test_a_command_in_one_argument_shows_none(argument: str, shown: str) -> None:
+    assert redact_command(["/bin/sh", "-c", argument]) == ["/bin/sh", "-c", shown]
+
+
+def test_a_very_long_argument_takes_no_time() -> None:
+    """Each start of a run looks at its command; this was minutes once."""
+    assert redact_command(["a" * 10**6]) == ["a" * 10**6]
+
+
+def test_secrets_of_a_store_are_found_in_connection_strings() -> None:
+    text = "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=c2VjcmV0=="
+    assert [*secrets_of({"connection_string": text})] == [text, "c2VjcmV0=="]
