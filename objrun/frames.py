@@ -9,8 +9,10 @@ import pyarrow as pa
 
 from objrun.conversion import to_table
 from objrun.errors import UserErrorException
+from objrun.format.bounds import columns_in, total, weigh
 from objrun.format.frames import MOST_ROWS, encode_frame, is_plain
 from objrun.format.names import check_key
+from objrun.format.thrift import ThriftError
 from objrun.format.values import dumps
 from objrun.media import SMALL, checked_size
 from objrun.protocol.columns import Cell
@@ -45,10 +47,30 @@ def _parts(where: str, frame: pa.Table) -> Iterator[Cell | Content]:
     if frame.num_rows and frame.num_rows * frame.num_columns <= SMALL:
         yield Cell("table", "json", None, dumps(to_table(frame.to_pydict(), where)))
         return
-    rows = min(MOST_ROWS, max(1, frame.num_rows * PIECE // max(1, frame.nbytes)))
-    for start in range(0, frame.num_rows, rows):
-        data = encode_frame(frame.slice(start, rows))
-        yield Content(".parquet", checked_size(where, data))
+    parts = _halved(frame) if frame.num_rows else []
+    # All of them before the first is logged: no table is half there.
+    for row in (part for part in parts if part.nbytes > PIECE):
+        _check_row(where, row)
+    for part in parts:
+        yield Content(".parquet", checked_size(where, encode_frame(part)))
+
+
+def _halved(frame: pa.Table) -> list[pa.Table]:
+    """Return slices of at most PIECE bytes, or of one row. Rows may be of very different sizes."""
+    rows = frame.num_rows
+    if rows == 1 or (rows <= MOST_ROWS and frame.nbytes <= PIECE):
+        return [frame]
+    return _halved(frame.slice(0, rows // 2)) + _halved(frame.slice(rows // 2))
+
+
+def _check_row(where: str, row: pa.Table) -> None:
+    """Raise UserErrorException for a row that no blob can hold, or no reader would take."""
+    try:
+        data = checked_size(where, encode_frame(row))
+        total(weigh(data, *each[1:]) for each in columns_in(data)).check()
+    except (pa.ArrowException, ThriftError) as error:
+        message = f"{where}: a row of {row.nbytes} bytes is too large: use upload_file: {error}"
+        raise UserErrorException(message) from None
 
 
 def _of_dict(value: Mapping[Any, Any]) -> pa.Table | None:
@@ -103,7 +125,11 @@ def _plain(where: str, frame: pa.Table) -> pa.Table:
         raise UserErrorException(message[:400])
     columns = {}
     for name, column in zip(names, frame.columns, strict=True):
-        columns[name] = _scalars(column)
+        try:
+            columns[name] = _scalars(column)
+        except pa.ArrowException as error:
+            message = f"{where}[{name!r}]: a column of type {column.type} cannot be logged: {error}"
+            raise UserErrorException(message) from None
         if not is_plain(columns[name].type):
             message = (
                 f"{where}[{name!r}]: a column of type {column.type} cannot be logged; use null, "
@@ -113,9 +139,13 @@ def _plain(where: str, frame: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
-def _scalars(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return categories as what they are of, and times, decimals and views as texts."""
+def _scalars(column: Any) -> Any:
+    """Return categories as what they are of, and times, decimals and views as texts.
+
+    Of an array or chunked array. Each chunk has categories of its own, and Arrow casts no views.
+    """
     if pa.types.is_dictionary(column.type):
-        return _scalars(column.cast(column.type.value_type))
+        chunks = [_scalars(chunk.dictionary).take(chunk.indices) for chunk in column.chunks]
+        return pa.chunked_array(chunks or [pa.nulls(0)])
     tests = pa.types.is_temporal, pa.types.is_decimal, pa.types.is_string_view
     return column.cast(pa.string()) if any(test(column.type) for test in tests) else column

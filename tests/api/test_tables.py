@@ -75,6 +75,22 @@ def test_a_large_frame_is_pieces_of_a_bounded_size(
     assert pieces["data"].n_unique() == pieces.height // 2
 
 
+def test_uneven_rows_are_in_pieces_that_readers_take(
+    ws: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short rows and then long ones; of a row that nobody would read nothing is logged."""
+    monkeypatch.setattr("objrun.frames.PIECE", 60_000)
+    monkeypatch.setattr("objrun.format.bounds.MOST_BYTES", 200_000)
+    uneven = pl.DataFrame({"text": ["x"] * MANY + ["y" * 20_000] * 50})
+    run.log_table("t", uneven)
+    assert run.get_table("t").equals(uneven)
+    too_long = pl.concat([uneven, pl.DataFrame({"text": ["z" * 200_000]})])
+    with refused(ws, UserErrorException, "metric 'wrong'"):
+        run.log_table("wrong", too_long)
+    run.flush()
+    assert [*run.get_metrics()] == ["t"]
+
+
 def test_small_and_large_tables_of_a_name_are_one(run: Run) -> None:
     run.log_table("t", {"int": [-1], "more": ["a"]})
     run.log_table("t", NUMBERS.select("int"))
@@ -110,11 +126,21 @@ def test_dates_times_decimals_and_categories_become_texts(run: Run) -> None:
     }
 
 
+@pytest.mark.parametrize("many", [1, 2000])
+def test_categories_of_polars_become_texts(run: Run, many: int) -> None:
+    texts = pl.DataFrame({"word": ["a", None, "ü"] * many, "enum": ["b", "a", None] * many})
+    kinds = {"word": pl.Categorical(), "enum": pl.Enum(["a", "b"])}
+    frame = texts.cast(kinds)  # type: ignore[arg-type]
+    run.log_table("t", pl.concat([frame, frame], rechunk=False))
+    assert run.get_table("t").equals(pl.concat([texts, texts]))
+
+
 @pytest.mark.parametrize(
     ("table", "word"),
     [
         (3, "not int"), ("a", "not str"), ([1], "not list"), (pa.table({"a": [[1]]}), "list<"),
         (pa.table({"a": [b"1"]}), "binary"), (pa.table([[1], [2]], names=["a", "a"]), "one name"),
+        (pa.table({"a": pa.array([0], pa.timestamp("s", "No/Where"))}), "['a']"),
         (pa.table({"": [1]}), "column"), ({"a": [1], "b": [1, 2]}, "equally long"),
         ({"a": [*range(MANY)], "b": [1, 2]}, "equally long"), ({"a": [object()] * MANY}, "'a'"),
     ],
