@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping, Sequence
 
+    from objrun.artifacts import Artifact
     from objrun.format.states import ModelState
     from objrun.model_filters import Wanted
     from objrun.workspace import Workspace
@@ -173,7 +175,8 @@ class Model(ModelFacts):
     ) -> str:
         """Return a local path of the model, downloaded to `azureml-models/<name>/<version>`.
 
-        The workspace is that of `_workspace`, of the run of this process, or of `OBJRUN_URL`.
+        What is there with the same SHA-256 stays; else all is downloaded anew. The workspace is
+        that of `_workspace`, of the run of this process, or of `OBJRUN_URL`.
         """
         from objrun.context import get_context
         from objrun.workspace import Workspace
@@ -182,8 +185,7 @@ class Model(ModelFacts):
         found = _workspace or (run.experiment.workspace if hasattr(run, "experiment") else None)
         model = Model(found or Workspace(), model_name, version=version)
         folder = Path("azureml-models", model.name, str(model.version))
-        sizes = {folder / name: file.size for name, file in model.files.items()}
-        if all(path.is_file() and path.stat().st_size == size for path, size in sizes.items()):
+        if all(_holds(folder / name, file) for name, file in model.files.items()):
             return str(folder / model._root)
         return model.download(folder, exist_ok=True)
 
@@ -305,6 +307,14 @@ class _Properties(AddProperties):
                 )
                 raise PropertyConflictError(message)
         return super().apply(state)
+
+
+def _holds(path: Path, file: Artifact) -> bool:
+    """Return whether a local file has the bytes of one of a model."""
+    if not path.is_file() or path.stat().st_size != file.size:
+        return False
+    with path.open("rb") as local:
+        return hashlib.file_digest(local, "sha256").hexdigest() == file.sha256
 
 
 def _keys(tags: Iterable[str] | str) -> tuple[str, ...]:

@@ -211,6 +211,9 @@ def test_a_model_as_a_folder(trained: Run) -> None:
     (path / "weights").write_bytes(b"half")
     Model.get_model_path("m", _workspace=trained.experiment.workspace)
     assert (path / "weights").read_bytes() == b"outputs/cnn/weights"
+    (path / "weights").write_bytes(b"outputs/cnn/WEIGHTS")
+    Model.get_model_path("m", _workspace=trained.experiment.workspace)
+    assert (path / "weights").read_bytes() == b"outputs/cnn/weights"
 
 
 @pytest.mark.parametrize(
