@@ -50,15 +50,15 @@ class Machine:
         self._gpus = [*_gpus()]
         self._at = clock.monotonic()
         self._counted = self._counters()
-        # What these give first is nothing: they tell of the time since they were asked last.
-        psutil.cpu_percent()
+        self._times = psutil.cpu_times()
+        # What it gives first is nothing: it tells of the time since it was asked last.
         self._process.cpu_percent()
 
     def read(self) -> dict[str, float]:
         """Return percents, megabytes, and megabytes a second, by names of metrics."""
         memory = self._psutil.virtual_memory()
         found = {
-            "cpu_percent": self._psutil.cpu_percent(),
+            "cpu_percent": self._cpu_percent(),
             "memory_percent": memory.percent,
             "memory_mb": (memory.total - memory.available) / MB,
             "disk_percent": self._psutil.disk_usage(os.sep).percent,
@@ -69,6 +69,19 @@ class Machine:
         for number, gpu in enumerate(self._gpus):
             found |= {f"gpu_{number}_{name}": value for name, value in _used(gpu).items()}
         return {f"system/{name}": value for name, value in found.items()}
+
+    def _cpu_percent(self) -> float:
+        """Return what psutil's own would, which counts for each thread apart."""
+        before, self._times = self._times, self._psutil.cpu_times()
+        # Times may go back a little; those of guests are in others.
+        spent = {
+            name: max(0.0, getattr(self._times, name) - getattr(before, name))
+            for name in before._fields
+            if not name.startswith("guest")
+        }
+        every = sum(spent.values())
+        busy = every - spent["idle"] - spent.get("iowait", 0.0)
+        return round(100 * busy / every, 1) if every else 0.0
 
     def _rates(self) -> dict[str, float]:
         before, at = self._counted, self._at

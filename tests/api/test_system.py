@@ -12,10 +12,12 @@ import time
 import weakref
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from objrun import Experiment, Run, Workspace
 from objrun.errors import UserErrorException
+from objrun.system import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +66,22 @@ def test_what_is_sampled(run: Run) -> None:
         again["system/cpu_percent"][: len(found["system/cpu_percent"])]
         == found["system/cpu_percent"]
     )
+
+
+def test_cpus_are_those_since_the_last_sample_in_any_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first sample is of another thread than the start, and the last one, too."""
+    now = psutil.cpu_times()
+    monkeypatch.setattr(psutil, "cpu_times", lambda: now)
+    machine = Machine()
+    found = []
+    for user, idle in ((25, 75), (80, 20)):
+        now = now._replace(user=now.user + user, idle=now.idle + idle)
+        thread = threading.Thread(target=lambda: found.append(machine.read()["system/cpu_percent"]))
+        thread.start()
+        thread.join()
+    assert found == [25, 80]
 
 
 def test_it_is_off_unless_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
