@@ -82,8 +82,20 @@ class SubmittedRun(Run):
         error_code: str | None = None,
         _set_status: bool = True,
     ) -> None:
-        """Make all metrics durable; the status and error are the launcher's."""
+        """Make all metrics durable, and warn: the status and error are the launcher's."""
+        message = f"run {self.id} fails when its script does: raise the error, or sys.exit(1)"
+        warnings.warn(message, StatusWarning, stacklevel=2)
         super().fail(error_details, error_code, _set_status=False)
+
+    def wait_for_completion(
+        self,
+        show_output: bool = False,
+        wait_post_processing: bool = False,
+        raise_on_error: bool = True,
+    ) -> dict[str, Any]:
+        """Refuse, with UserErrorException: the run ends after its script."""
+        message = f"run {self.id} cannot be waited for in its own script: it ends after that"
+        raise UserErrorException(message)
 
     def cancel(self) -> None:
         """Warn and change nothing: whoever started the script cancels it."""

@@ -22,7 +22,7 @@ from objrun.cli.reap import reap
 from objrun.cli.runs import runs
 from objrun.cli.show import show
 from objrun.cli.source import env, snapshot
-from objrun.cli.submit import logs, submit
+from objrun.cli.submit import cancel, logs, submit
 from objrun.cli.trash import delete, gc, restore
 from objrun.cli.upkeep import compact, stats, vacuum
 from objrun.cli.verify import verify
@@ -77,6 +77,7 @@ EXAMPLES: Final[dict[Any, tuple[str, ...]]] = {
         "objrun upload digits/3 plots --overwrite",
     ),
     logs: ("objrun logs digits/3", "objrun logs digits/3 -f", "objrun logs 1f6c --stream own.txt"),
+    cancel: ("objrun cancel digits/3",),
     submit: (
         "objrun submit digits -- python train.py --lr 0.1",
         "objrun submit digits --source src --slots 2 --wait -- python train.py",
@@ -197,7 +198,7 @@ def before_the_name(
     listing = ("runs", "metrics", "children", "history", "files", "models", "gc", "reap", "images")
     given = dict.fromkeys(listing, tables)
     given |= {"show": {**common, "as_json": as_json}, "demo": common}
-    plain = ("delete", "restore", "download", "upload", "plot", "submit", "logs")
+    plain = ("delete", "restore", "download", "upload", "plot", "submit", "logs", "cancel")
     given |= dict.fromkeys(plain, common)
     given |= {name: {"as_json": as_json} for name in ("copy", "sync")}
     given |= {

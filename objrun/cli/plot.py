@@ -61,6 +61,8 @@ def plot(
     """Draw metrics into a picture, with matplotlib."""
     if output.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise typer.BadParameter("ends with .png, .svg or .pdf", param_hint="--output")
+    if not output.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {output.parent}", param_hint="--output")
     workspace = open_workspace(url, option)
     if "/" not in what and what in workspace.experiment_names():
         if metric is None:

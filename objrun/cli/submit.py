@@ -1,4 +1,4 @@
-"""`objrun submit` and `objrun logs`: start a script as a run, and see what it prints."""
+"""`objrun submit`, `logs` and `cancel`: a script as a run, what it prints, its end."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from objrun import clock
 from objrun.cli.find import find_run
 from objrun.cli.options import RunName, StorageOptions, Url, open_workspace
 from objrun.cli.output import new_console
+from objrun.cli.style import harmless
 from objrun.errors import FileNotInRunError
 from objrun.following import STREAM, Follower
 from objrun.format.log_keys import FOLDER
@@ -63,9 +64,21 @@ def submit(
     run = Experiment(open_workspace(url, option), experiment).submit(config)
     new_console().print(f"{run.id}  {experiment}/{run.number}", soft_wrap=True)
     if wait:
-        _follow(run, STREAM)
+        try:
+            _follow(run, STREAM)
+        except KeyboardInterrupt:
+            name = f"{experiment}/{run.number}"
+            typer.echo(f"{name} goes on: objrun logs -f {name}, objrun cancel {name}", err=True)
+            raise
         if run.status != "Completed":
             raise typer.Exit(1)
+
+
+def cancel(run: RunName, url: Url = None, option: StorageOptions = None) -> None:
+    """Cancel a run: the processes of one that was submitted end within seconds."""
+    found = find_run(open_workspace(url, option), run)
+    found.cancel()
+    _tell(found)
 
 
 def logs(
@@ -102,8 +115,18 @@ def _follow(run: Run, stream: str) -> None:
         if is_over:
             break
         clock.sleep(EVERY)
+    _tell(run)
+
+
+def _tell(run: Run) -> None:
+    """Say on stderr what became of a run, and why; nothing where it has completed."""
+    error = run.state.error or {}
+    reason = error.get("message") or error.get("code") or ""
     if run.status == LOST:
-        typer.echo("it gives no sign of life any more", err=True)
+        reason = "it gives no sign of life any more"
+    if run.status != "Completed":
+        told = f"{run.experiment.name}/{run.number} {run.status}{reason and f': {reason}'}"
+        typer.echo(harmless(told), err=True)
 
 
 def _print(text: str) -> None:

@@ -41,12 +41,22 @@ class TestSubmitted:
             assert Run.get_submitted_run() is submitted
         assert caught[0].filename == __file__
 
-    @pytest.mark.parametrize("end", ["complete", "fail"])
-    def test_leaves_its_status_to_the_launcher(self, run: Run, submitted: Run, end: str) -> None:
+    def test_leaves_its_status_to_the_launcher(self, run: Run, submitted: Run) -> None:
         submitted.log("x", 1)
-        getattr(submitted, end)()
+        submitted.complete()
         assert run.get_status() == "Running"
         assert run.get_metrics() == {"x": 1}
+
+    def test_does_not_fail_from_inside(self, run: Run, submitted: Run) -> None:
+        submitted.log("x", 1)
+        with pytest.warns(StatusWarning, match="raise the error"):
+            submitted.fail("bad")
+        assert run.get_status() == "Running"
+        assert run.get_metrics() == {"x": 1}
+
+    def test_cannot_wait_for_itself(self, submitted: Run) -> None:
+        with pytest.raises(UserErrorException, match="in its own script"):
+            submitted.wait_for_completion()
 
     def test_is_not_canceled_from_inside(self, run: Run, submitted: Run) -> None:
         with pytest.warns(StatusWarning, match="end the script"):

@@ -47,7 +47,15 @@ def test_submit_and_wait_then_logs(bare: Call, place: str, tmp_path: Path) -> No
 def test_a_command_that_fails(bare: Call, place: str) -> None:
     done = bare("submit", "digits", "--url", place, "--wait", "--slots", "1", "--", "/bin/false")
     assert done.code == 1
+    assert done.err.startswith("digits/1 Failed: ")
     assert bare("submit", "digits", "--source", "none", "--url", place, "--", "x").code == 1
+
+
+def test_a_run_is_canceled(bare: Call, place: str) -> None:
+    Experiment(Workspace(place), "digits").start_logging()
+    done = bare("cancel", "digits/1", "--url", place)
+    assert (done.code, done.err) == (0, "digits/1 Canceled\n")
+    assert Workspace(place).runs().collect()["status"].to_list() == ["Canceled"]
 
 
 def test_a_log_that_orders_the_terminal_about_is_shown_as_text(bare: Call, place: str) -> None:
