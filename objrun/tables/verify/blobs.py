@@ -52,7 +52,7 @@ def _chunks(store: Store, experiment: str, checkpoint: Checkpoint | None) -> Ite
 
 
 def _referred(chunk: Chunk) -> dict[str, list[str]]:
-    if "type" not in chunk.rows.columns:
+    if not {"type", "data"} <= {*chunk.rows.columns}:
         return {}
     runs = chunk.blocks["run_id"].gather(block_places(chunk.blocks))
     rows = chunk.rows.select("type", "data").with_columns(runs.alias("run"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +27,7 @@ from objrun.tables.verify.stored import compare_files
 from objrun.tables.verify.tables import REBUILT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from objrun.format.checkpoints import Checkpoint
     from objrun.format.states import Version
@@ -46,16 +47,23 @@ def look_deeper(store: Store, experiment: str, runs: Runs) -> list[Finding]:
     Where these are superseded and removed meanwhile, the next ones are looked at.
     """
     files = [*compare_files(store, (facts.run for facts in runs.of(experiment)))]
+    blobs = _latest(store, experiment, lambda found: compare_blobs(store, experiment, found))
+    rows = _latest(
+        store, experiment, lambda found: compare_runs(store, found, runs) if found else ()
+    )
+    summaries = _latest(
+        store, experiment, lambda found: compare_summaries(store, found) if found else ()
+    )
+    return [*files, *blobs, *rows, *summaries]
+
+
+def _latest(
+    store: Store, experiment: str, look: Callable[[Checkpoint | None], Iterable[Finding]]
+) -> list[Finding]:
+    """Return what `look` yields of the latest checkpoint."""
     for _ in range(RESTARTS):
-        checkpoint = latest_checkpoint(store, experiment)
-        try:
-            blobs = [*compare_blobs(store, experiment, checkpoint)]
-            if checkpoint is None:
-                return [*files, *blobs]
-            rows = [*compare_runs(store, checkpoint, runs), *compare_summaries(store, checkpoint)]
-            return [*files, *blobs, *rows]
-        except NotFoundError:
-            continue
+        with suppress(NotFoundError):
+            return [*look(latest_checkpoint(store, experiment))]
     message = f"the tables of {experiment!r} change faster than they can be read: try again"
     raise UnavailableError(message)
 
