@@ -130,10 +130,16 @@ def find_secret(name: str) -> Secret | None:
     return Secret(value)
 
 
+_told: Final[set[tuple[str, str]]] = set()
+"""Pipes, and the values they were told; of a process that forks they hold for both."""
+
+
 def _tell(place: str, value: str) -> None:
     """Have a secret taken out of what is printed from now on: a line for each of its lines."""
     import json
 
+    if (place, value) in _told:
+        return
     # Without a launcher any more there is no log.
     with suppress(OSError):
         pipe = os.open(place, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -141,6 +147,7 @@ def _tell(place: str, value: str) -> None:
             os.set_blocking(pipe, True)
             for line in value.splitlines():
                 os.write(pipe, json.dumps(line).encode() + b"\n")
+            _told.add((place, value))
         finally:
             os.close(pipe)
 

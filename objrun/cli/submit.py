@@ -41,7 +41,7 @@ def submit(
     ] = None,
     limit: Annotated[
         float | None,
-        typer.Option("--limit", metavar="SECONDS", min=0, help="Cancel it after so long."),
+        typer.Option("--limit", metavar="SECONDS", help="Cancel it after so long, above 0."),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Show what it prints meanwhile.")] = False,
     url: Url = None,

@@ -32,11 +32,12 @@ class ScriptRunConfig:
     `python` is the interpreter of `environment`. `compute_target`: see `objrun.submission.targets`;
     None and "local" start it at once on this machine. `environment`: the folder of a virtual
     environment, or an interpreter; None: that of the caller. `max_run_duration_seconds`: it is
-    canceled after so long. `run_config`: any object with some of these as attributes, which count
-    where the argument is not given. `docker_runtime_config` is accepted and means nothing.
+    canceled after so long, more than 0. `run_config`: any object with some of these as attributes,
+    which count where the argument is not given. `docker_runtime_config` is accepted, and means
+    nothing.
 
-    Raises UserErrorException where script and command are both given, or neither, and for
-    `distributed_job_config` and `resume_from`, which there are not.
+    Raises UserErrorException where script and command are both given, or neither, for a duration
+    that is not above 0, and for `distributed_job_config` and `resume_from`, which there are not.
 
     >>> ScriptRunConfig("src", script="train.py", arguments=["--lr", 0.1]).line()
     ['python', 'train.py', '--lr', '0.1']
@@ -72,6 +73,10 @@ class ScriptRunConfig:
             self._share(name, getattr(run_config, theirs, None))
         if bool(self.script) == bool(self.command):
             message = "a ScriptRunConfig takes either a script or a command"
+            raise UserErrorException(message)
+        limit = self.max_run_duration_seconds
+        if limit is not None and not limit > 0:  # NaN is refused, too
+            message = f"max_run_duration_seconds is above 0, or None for no limit, not {limit!r}"
             raise UserErrorException(message)
 
     def _share(self, name: str, theirs: Any) -> None:

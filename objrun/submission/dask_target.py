@@ -5,14 +5,12 @@ from __future__ import annotations
 import subprocess
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from objrun.errors import ExperimentExecutionException
-from objrun.submission.job import GRACE
+from objrun.secret import Secret
+from objrun.submission.job import GRACE, Job
 from objrun.submission.targets import start_command
-
-if TYPE_CHECKING:
-    from objrun.submission.job import Job
 
 
 class DaskTarget:
@@ -43,7 +41,8 @@ class DaskTarget:
         """Queue the launcher; it stays in the queue when this process, or its client, ends."""
         from dask.distributed import Client, fire_and_forget
 
-        told = replace(job, grace=self.grace_seconds, keeps_folder=False).to_text()
+        # Workers log the arguments of what fails: its repr shows nothing.
+        told = Secret(replace(job, grace=self.grace_seconds, keeps_folder=False).to_text())
         is_address = isinstance(self._cluster, str)
         opened = Client(self._cluster, set_as_default=False) if is_address else None
         with opened or nullcontext(self._cluster) as client:
@@ -53,6 +52,17 @@ class DaskTarget:
 
 def work(told: str) -> None:
     """Run the launcher of a job, on a worker, in a process of its own, and wait for it."""
+    try:
+        _launch(told)
+    except Exception as error:
+        from objrun.submission.launcher import give_up, run_of
+
+        job = Job.from_text(told)
+        give_up(job, run_of(job), error)
+        raise
+
+
+def _launch(told: str) -> None:
     done = subprocess.run(  # noqa: S603 - this interpreter
         start_command("launcher", "here"),
         input=told.encode(),

@@ -52,7 +52,8 @@ def ending_of(code: int, reason: str, tail: str, limit: float | None) -> Ending:
     if code == 0:
         return Ending("Completed")
     lines = [line.rstrip() for line in tail.splitlines() if line.strip()]
-    raised = _raised(lines) if code > 0 else ""
+    # An interpreter that an exception ends has the exit code 1.
+    raised = _raised(lines) if code == 1 else ""
     said = {"output": "\n".join(lines[-MOST_LINES:])} if lines else {}
     if raised:
         return Ending("Failed", {"code": DEFAULT_ERROR, "message": raised, **said})
@@ -61,14 +62,15 @@ def ending_of(code: int, reason: str, tail: str, limit: float | None) -> Ending:
 
 
 def _raised(lines: list[str]) -> str:
-    """Return what the last traceback says was raised, "" where there is none.
+    """Return the first line of what the last traceback says was raised, "" where there is none.
 
-    >>> _raised(['  File "a.py", line 1, in <module>', "    f()", "ValueError: a", "b"])
-    'ValueError: a'
+    >>> trace = ['  File "a.py", line 1, in <module>', "    f()", "ValueError: a", "b"]
+    >>> _raised(trace), _raised(trace[2:])
+    ('ValueError: a', '')
     """
     frames = [place for place, line in enumerate(lines) if line.startswith(_FRAME)]
     behind = lines[frames[-1] :] if frames else []
-    said = next((line for line in behind if not line.startswith(" ")), "")
+    said = next((line for line in behind if line[0] != " "), "")
     return said if _RAISED.fullmatch(said) else ""
 
 

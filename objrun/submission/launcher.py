@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun import clock
@@ -57,25 +57,43 @@ def alone(text: str) -> None:
     """Launch a job in a process without a terminal: what goes wrong is told beside its folder."""
     job = Job.from_text(text)
     told = f"{work_folder(job.run_id)}.err"
-    os.makedirs(os.path.dirname(told), exist_ok=True, mode=0o700)
-    errors = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(errors, 2)
+    with suppress(OSError):  # where nothing can be kept, the run says what is wrong
+        os.makedirs(os.path.dirname(told), exist_ok=True, mode=0o700)
+        os.dup2(os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2)
     launch(job)
-    if not os.stat(told).st_size:
-        os.unlink(told)
+    with suppress(OSError):
+        if not os.stat(told).st_size:
+            os.unlink(told)
 
 
 def launch(job: Job) -> None:
     """Do all that a launcher does, and return when the run has ended."""
     unwind_on_sigterm()
-    run = Workspace(job.url, job.storage_options).get_run(job.run_id)
+    run = run_of(job)
     looks = Looks(run)
-    if not job.slots:
-        _Launch(job, run, looks).do()
-        return
-    with slot(job.queue, job.slots, looks.is_wanted) as is_free:
-        if is_free:
-            _Launch(job, run, looks).do()
+    in_turn = (
+        slot(job.queue, job.slots, looks.is_wanted) if job.slots else nullcontext(enter_result=True)
+    )
+    try:
+        with in_turn as is_free:
+            if is_free:
+                _Launch(job, run, looks).do()
+    except BaseException as error:
+        give_up(job, run, error)
+        raise
+
+
+def run_of(job: Job) -> Run:
+    """Return the run that a job is to launch."""
+    return Workspace(job.url, job.storage_options).get_run(job.run_id)
+
+
+def give_up(job: Job, run: Run, error: BaseException) -> None:
+    """Have a run that is still Queued fail, unless another launcher has it."""
+    if run.begin_work(work_folder(job.run_id)):
+        # SIGTERM has a code of its own.
+        code = "NotLaunched" if isinstance(error, Exception) else None
+        run.end_work("Failed", error_of(error, code))
 
 
 class Looks:
@@ -147,7 +165,8 @@ class _Launch:
 
     def _waited(self, group: Group) -> str:
         """Wait until the program has ended, or is to be ended; return why, "" if by itself."""
-        deadline = clock.monotonic() + (self.job.limit or float("inf"))
+        limit = float("inf") if self.job.limit is None else self.job.limit
+        deadline = clock.monotonic() + limit
         pause = _TICK
         while group.exit_code() is None:
             if clock.monotonic() > deadline:

@@ -107,12 +107,15 @@ class Pump:
                 data = os.read(self._source, _READ)
             except BlockingIOError:
                 data = None
+            # Whether it prints or not: a script waits when the pipe of secrets is full.
+            self._secrets.drain(self.masker)
             if data:
-                self._secrets.drain(self.masker)
                 self._take(self.masker.feed(data))
             if is_last or data == b"":
                 self._take(self.masker.rest())
-                return
+                break
+        while not self._ended.wait(_LOOK):  # it has closed its output and works on
+            self._secrets.drain(self.masker)
 
     def _take(self, data: bytes) -> None:
         self._tail = (self._tail + data)[-TAIL:]

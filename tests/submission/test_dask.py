@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +13,11 @@ import pytest
 from dask.distributed import Client, LocalCluster
 
 from objrun import DaskTarget
+from objrun.errors import ExperimentExecutionException
+from objrun.submission.dask_target import work
+from objrun.submission.job import Job
 from tests.submission.conftest import ended, log_of, until
-from tests.submission.test_ends import launcher_of
+from tests.submission.test_ends import Nowhere, launcher_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,3 +85,42 @@ while not os.path.exists({str(tmp_path / "go")!r}):
         (tmp_path / "go").touch()
         assert ended(run).status == "Completed"
         assert log_of(run) == b"works\n"
+
+
+class Noting:
+    """In the place of a client: what it is to submit."""
+
+    submitted: tuple[object, ...] = ()
+
+    def submit(self, *given: object, **_more: object) -> object:
+        """Note it, as a scheduler gets it."""
+        self.submitted = pickle.loads(pickle.dumps(given))  # noqa: S301 - its own
+        raise KeyError  # there is no cluster
+
+
+def test_no_log_of_a_cluster_shows_storage_options() -> None:
+    """Workers log the arguments of what fails."""
+    client = Noting()
+    options = {"secret": "hunter2222"}
+    job = Job(url="u", run_id="r", snapshot="", command=[], storage_options=options)
+    with pytest.raises(KeyError):
+        DaskTarget(client).launch(job)
+    assert "hunter2222" not in repr(client.submitted)
+    (told,) = client.submitted[1:]
+    assert isinstance(told, str)
+    assert Job.from_text(told).storage_options == options
+
+
+def test_a_launcher_that_breaks_on_a_worker_fails_the_run(
+    local_ws: Workspace, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = submit(local_ws, "", compute_target=Nowhere())
+    job = Job(url=local_ws.url, run_id=run.id, snapshot="", command=["python"])
+    broken = ["/bin/sh", "-c", "echo out of memory >&2; exit 1"]
+    monkeypatch.setattr("objrun.submission.dask_target.start_command", lambda *_: broken)
+    with pytest.raises(ExperimentExecutionException, match="out of memory"):
+        work(job.to_text())
+    assert run.get_status() == "Failed"
+    error = dict(run.state.error or {})
+    assert error["code"] == "NotLaunched"
+    assert "out of memory" in error["message"]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from objrun import Workspace
 from objrun.following import Follower
-from objrun.secret import Redactor
+from objrun.secret import TOLD, Redactor, find_secret
 from objrun.submission.masking import Masker
+from objrun.submission.pump import Secrets
 from tests.submission.conftest import ended, log_of, until
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
     from tests.submission.conftest import Submit
 
@@ -137,3 +138,35 @@ import subprocess
 subprocess.Popen(["/bin/sh", "-c", "while echo y; do :; done"], start_new_session=True)
 """
     assert ended(submit(local_ws, script)).status == "Completed"
+
+
+ASKING = """
+import os, sys
+from objrun import Run
+if "closed" in sys.argv:
+    os.closerange(1, 3)
+run = Run.get_context()
+for number in range(20):  # more than a pipe holds
+    os.environ["MYTOKEN"] = f"{number:04000}"
+    run.get_secret("MYTOKEN")
+"""
+
+
+@pytest.mark.parametrize("output", ["open", "closed"])
+def test_a_script_that_prints_nothing_may_ask_for_many_secrets(
+    local_ws: Workspace, submit: Submit, output: str
+) -> None:
+    run = submit(local_ws, ASKING, output, max_run_duration_seconds=20)
+    assert ended(run).status == "Completed"
+
+
+def test_a_secret_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = Secrets(str(tmp_path))
+    monkeypatch.setenv(TOLD, secrets.path)
+    monkeypatch.setenv("MYTOKEN", "hunter-4444")
+    for _ in range(3):
+        find_secret("MYTOKEN")
+    pipe = os.open(secrets.path, os.O_RDONLY | os.O_NONBLOCK)
+    assert os.read(pipe, 1000) == b'"hunter-4444"\n'
+    os.close(pipe)
+    secrets.close()

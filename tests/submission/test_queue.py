@@ -6,19 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from objrun import Experiment, LocalTarget, ScriptRunConfig
 from objrun.errors import UserErrorException
+from objrun.submission.folders import work_folder
+from objrun.submission.job import Job
 from objrun.submission.slots import queue_folder, slot
 from tests.submission.conftest import ended, until
-from tests.submission.test_ends import launcher_of
+from tests.submission.test_ends import Nowhere, launcher_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from objrun import Workspace
     from tests.submission.conftest import Submit
 
@@ -129,3 +130,43 @@ def test_nobody_is_let_in_who_is_not_wanted_any_more() -> None:
 def test_no_slots_are_refused(slots: int) -> None:
     with pytest.raises(UserErrorException, match="slots"):
         LocalTarget(slots)
+
+
+def test_a_launcher_that_cannot_wait_for_a_slot_fails_the_run(
+    local_ws: Workspace, submit: Submit
+) -> None:
+    queues = queue_folder("local").parents[1]
+    queues.parent.mkdir(parents=True)
+    queues.touch()  # so there is no queue
+    run = ended(submit(local_ws, "", compute_target=LocalTarget(slots=1)))
+    error = dict(run.state.error or {})
+    assert (run.status, error["code"]) == ("Failed", "NotLaunched")
+    assert str(queues) in error["message"]
+
+
+def test_a_launcher_without_a_place_for_its_work_fails_the_run(
+    local_ws: Workspace, submit: Submit
+) -> None:
+    place = Path(work_folder("any")).parent
+    place.touch()  # so there is no folder
+    run = ended(submit(local_ws, ""))
+    assert run.status == "Failed"
+    assert str(place) in dict(run.state.error or {})["message"]
+
+
+def test_a_launcher_that_is_terminated_while_it_waits_says_so(
+    local_ws: Workspace, submit: Submit
+) -> None:
+    run = submit(local_ws, "", compute_target=Nowhere())
+    job = Job(url=local_ws.url, run_id=run.id, snapshot="", command=["x"], queue="q", slots=1)
+    here = [sys.executable, "-c", "from objrun.submission import launcher; launcher.here()"]
+    with slot("q", 1, lambda: True):
+        launcher = subprocess.Popen(here, stdin=subprocess.PIPE, text=True)
+        assert launcher.stdin
+        with launcher.stdin as told:
+            told.write(job.to_text())
+        until(lambda: [*queue_folder("q").glob("ticket-*")])
+        launcher.terminate()
+        assert launcher.wait() == 128 + signal.SIGTERM
+    assert run.get_status() == "Failed"
+    assert dict(run.state.error or {})["code"] == "Terminated"

@@ -27,6 +27,15 @@ with Run.get_context(allow_offline=False) as run:
 """
 
 
+HANDLED = """
+import sys, traceback
+try:
+    1 / 0
+except ZeroDivisionError:
+    traceback.print_exc()
+"""
+
+
 def statuses(run: object) -> list[str]:
     return [entry["status"] for entry in run.history()]  # type: ignore[attr-defined]
 
@@ -53,6 +62,7 @@ def test_a_script_runs_and_all_of_it_is_kept(shared_ws: Workspace, submit: Submi
         ("print('so far'); raise ValueError('boom')", "UserError", "ValueError: boom"),
         ("import os; os.kill(os.getpid(), 9)", "Killed", "SIGKILL ended the script"),
         ("import", "UserError", "SyntaxError: invalid syntax"),
+        (f"{HANDLED}\nsys.exit(3)", "Exited", "exit code 3"),
     ],
 )
 def test_how_a_script_fails_is_told(
@@ -78,3 +88,9 @@ def test_what_cannot_be_submitted_makes_no_run(local_ws: Workspace, submit: Subm
     with pytest.raises(UserErrorException, match="memory"):
         submit(Workspace("memory://nobody"), "")
     assert local_ws.store.list("runs/") == []
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan")])
+def test_no_time_at_all_is_refused(local_ws: Workspace, submit: Submit, seconds: float) -> None:
+    with pytest.raises(UserErrorException, match="max_run_duration_seconds"):
+        submit(local_ws, "", max_run_duration_seconds=seconds)
