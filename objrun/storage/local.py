@@ -38,7 +38,7 @@ from objrun.storage.recipes import (
     touch,
     write_scratch,
 )
-from objrun.storage.tree import Tree
+from objrun.storage.tree import Tree, refuse_unless_folder
 from objrun.storage.verbs import ObjectInfo
 
 if TYPE_CHECKING:
@@ -226,6 +226,7 @@ class LocalStore:
             self._tree.ensure("")
             with suppress(FileExistsError):
                 os.mkdir(path)
+            refuse_unless_folder(path)
             _sweep(path)
             self._scratch_ready = True
         return path

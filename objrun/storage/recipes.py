@@ -96,9 +96,14 @@ def replace(path: str, data: bytes, *, scratch: str, durable: bool) -> None:
         raise
 
 
-def touch(path: str, data: bytes, *, scratch: str, durable: bool) -> None:  # noqa: ARG001
-    """Make `path` an empty file: nothing of it can be seen half, so it needs no scratch file."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+def touch(path: str, data: bytes, *, scratch: str, durable: bool) -> None:
+    """Make `path` an empty file: one that is new cannot be seen half, so needs no scratch file."""
+    try:
+        fd = os.open(path, _NEW, _MODE)
+    except FileExistsError:
+        # It may be a link, or have names besides this one.
+        replace(path, data, scratch=scratch, durable=durable)
+        return
     try:
         if durable:
             os.fsync(fd)

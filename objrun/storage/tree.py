@@ -16,7 +16,7 @@ import stat
 from objrun.errors import StoreError
 from objrun.storage.recipes import sync_folder
 
-__all__ = ["Tree"]
+__all__ = ["Tree", "refuse_unless_folder"]
 
 _REMEMBERED = 100_000  # folders; a long process that meets more of them starts over
 
@@ -102,7 +102,7 @@ class Tree:
         try:
             os.mkdir(path)
         except FileExistsError:
-            _refuse_unless_folder(path)
+            refuse_unless_folder(path)
         # Also when another process made it: it may not have come as far as syncing it.
         if self._durable:
             sync_folder(parent)
@@ -114,7 +114,8 @@ class Tree:
         known.add(folder)
 
 
-def _refuse_unless_folder(path: str) -> None:
+def refuse_unless_folder(path: str) -> None:
+    """Raise StoreError where a file or a symbolic link is in the place of a folder."""
     mode = os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
         raise StoreError(f"{path} is a symbolic link, which a store does not follow")

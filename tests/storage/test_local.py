@@ -56,9 +56,12 @@ def test_links_are_not_followed(store: LocalStore, tmp_path: Path) -> None:
     for verb in (store.put, store.put_if_absent):
         with pytest.raises(StoreError, match="symbolic link"):
             verb("folder/new", b"")
-    store.put("file", b"mine")
+    for body in (b"mine", b""):
+        (root / "file").unlink()
+        (root / "file").symlink_to(outside / "secret")
+        store.put("file", body)
+        assert store.get("file") == body
     store.delete(["folder/secret"])
-    assert store.get("file") == b"mine"
     assert {path.name: path.read_bytes() for path in outside.iterdir()} == {"secret": b"secret"}
 
 
@@ -182,6 +185,18 @@ def test_old_scratch_files_are_swept(store: LocalStore, tmp_path: Path) -> None:
     store.put("a", b"")
     assert [path.name for path in scratch.iterdir()] == ["new"]
     assert [info.key for info in store.list("")] == ["a"]
+
+
+def test_the_scratch_folder_is_no_link(store: LocalStore, tmp_path: Path) -> None:
+    """What is old in it is removed, so it must not be a way to the files of others."""
+    (tmp_path / "others").mkdir()
+    (tmp_path / "others" / "old").write_bytes(b"kept")
+    os.utime(tmp_path / "others" / "old", (0, 0))
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / SCRATCH).symlink_to(tmp_path / "others")
+    with pytest.raises(StoreError, match="symbolic link"):
+        store.put("a", b"1")
+    assert [path.read_bytes() for path in (tmp_path / "others").iterdir()] == [b"kept"]
 
 
 def test_what_is_acknowledged_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
