@@ -100,7 +100,7 @@ def to_list(values: Any, where: str) -> list[Scalar]:
     if single or getattr(values, "shape", None) == ():
         message = f"{where}: a list of values is wanted, not {type(values).__name__}"
         raise UserErrorException(message)
-    items = [to_scalar(item, f"{where}[{place}]") for place, item in enumerate(values)]
+    items = [to_scalar(item, f"{where}[{place}]") for place, item in enumerate(_items(values))]
     kinds = set(map(type, items))
     if kinds == {int, float}:
         return [_widened(item) for item in items]
@@ -139,13 +139,30 @@ def to_table(value: Any, where: str) -> dict[str, list[Scalar]]:
         at = f"{where}[{name!r}]"
         single = isinstance(column, str | bytes | Mapping) or not isinstance(column, Iterable)
         single = single or getattr(column, "shape", None) == ()
-        items = [column] if single else column
+        items = [column] if single else _items(column)
         table[check_key(name, "column")] = [to_scalar(x, f"{at}[{i}]") for i, x in enumerate(items)]
     lengths = {name: len(column) for name, column in table.items()}
     if len(set(lengths.values())) > 1:
         message = f"{where}: the columns are not equally long: {lengths}"
         raise UserErrorException(message)
     return table
+
+
+def _items(values: Iterable[Any]) -> Iterable[Any]:
+    """Return the items of a column; what is missing in a series of pandas is None."""
+    if not hasattr(values, "isna") or is_float_series(values):
+        return values
+    return [None if missing else item for item, missing in zip(values, values.isna(), strict=True)]
+
+
+def is_float_series(column: Any) -> bool:
+    """Return whether this is a series of pandas in which NaN is a value.
+
+    So it is for numpy's floats. In texts and objects of pandas NaN says that there is nothing, and
+    its own types have NA for that.
+    """
+    dtype: Any = getattr(column, "dtype", None)
+    return hasattr(column, "isna") and hasattr(dtype, "byteorder") and dtype.kind == "f"
 
 
 def to_items(given: Any, what: str) -> Mapping[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from objrun.conversion import to_table
+from objrun.conversion import is_float_series, to_table
 from objrun.errors import UserErrorException
 from objrun.format.bounds import columns_in, total, weigh
 from objrun.format.frames import MOST_ROWS, encode_frame, is_plain
@@ -83,7 +84,9 @@ def _of_dict(value: Mapping[Any, Any]) -> pa.Table | None:
     for name, column in value.items():
         numbers = getattr(column, "dtype", None)
         try:
-            array = pa.array(column) if numbers is None or column.ndim == 1 else None
+            # Arrow takes the NaN of a series for null.
+            given = column.to_numpy() if is_float_series(column) else column
+            array = pa.array(given) if numbers is None or column.ndim == 1 else None
         except (pa.ArrowException, OverflowError, TypeError, AttributeError):
             return None
         # A list of numbers and texts, or of integers and floats, is not what Arrow makes of it.
@@ -100,21 +103,33 @@ def _of_frame(where: str, value: Any) -> pa.Table:
     if isinstance(value, pa.RecordBatch):
         return pa.Table.from_batches([value])
     if hasattr(value, "iloc") and hasattr(value, "columns"):
-        # A frame of pandas: its own way to Arrow would add a column for its index.
-        try:
-            return pa.Table.from_pandas(value, preserve_index=False)
-        except (pa.ArrowException, ValueError) as error:
-            message = f"{where}: a column is of no type that a table may have: {error}"
-            raise UserErrorException(message) from None
-    if hasattr(value, "__arrow_c_stream__"):
-        return pa.table(value)
-    if callable(to_arrow := getattr(value, "to_arrow", None)):
-        return pa.table(to_arrow())
+        return _of_pandas(where, value)
+    # A series has the way of a frame to Arrow, too, and fails on it.
+    with suppress(pa.ArrowException):
+        if hasattr(value, "__arrow_c_stream__"):
+            return pa.table(value)
+        if callable(to_arrow := getattr(value, "to_arrow", None)):
+            return pa.table(to_arrow())
     message = (
         f"{where}: a table is a dict of column name to list, or a frame of Arrow, polars or "
         f"pandas, not {type(value).__name__}"
     )
     raise UserErrorException(message)
+
+
+def _of_pandas(where: str, frame: Any) -> pa.Table:
+    # Its own way to Arrow would add a column for its index.
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowException, ValueError) as error:
+        told = ": ".join(map(str, reversed(error.args)))
+        message = f"{where}: a column is of no type that a table may have: {told}"
+        raise UserErrorException(message) from None
+    for place, name in enumerate(table.column_names):
+        column = frame.iloc[:, place]
+        if is_float_series(column):
+            table = table.set_column(place, name, pa.array(column.to_numpy()))
+    return table
 
 
 def _plain(where: str, frame: pa.Table) -> pa.Table:
@@ -143,9 +158,14 @@ def _scalars(column: Any) -> Any:
     """Return categories as what they are of, and times, decimals and views as texts.
 
     Of an array or chunked array. Each chunk has categories of its own, and Arrow casts no views.
+    A duration is text as in ISO 8601, such as PT1.5S.
     """
     if pa.types.is_dictionary(column.type):
         chunks = [_scalars(chunk.dictionary).take(chunk.indices) for chunk in column.chunks]
         return pa.chunked_array(chunks or [pa.nulls(0)])
+    if pa.types.is_duration(column.type):
+        import polars as pl
+
+        return pl.Series(column).dt.to_string("iso").to_arrow()
     tests = pa.types.is_temporal, pa.types.is_decimal, pa.types.is_string_view
     return column.cast(pa.string()) if any(test(column.type) for test in tests) else column

@@ -78,8 +78,8 @@ class RunMedia(RunMetrics):
         """Log a table of any size: a dict of column name to list, or a frame.
 
         Frames of Arrow, polars and pandas (without its index). Columns are equally long and hold
-        None, bool, integers, floats or texts; dates, times and decimals of a frame become their
-        text. Reads back as a dict of lists, and by `get_table` as a frame. Raises
+        None, bool, integers, floats or texts; dates, times, durations and decimals of a frame
+        become their text. Reads back as a dict of lists, and by `get_table` as a frame. Raises
         UserErrorException for anything else.
 
         >>> run.log_table("sine", {"x": [0, 1], "y": [0.0, 0.84]})
