@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from objrun.format.states import FileEntry
-    from objrun.storage import Store
+    from objrun.storage import ObjectInfo, Store
 
 AT_ONCE = 4
 """Files that are stored or downloaded at the same time."""
@@ -147,14 +147,12 @@ def download_all(store: Store, run: str, names: Sequence[str], targets: Sequence
         each(zip(names, targets, strict=True), fetch)
 
 
-def places_of(store: Store, run: str) -> dict[str, str]:
-    """Return the keys of all files and the folders of all logs of a run, by name, sorted."""
+def places_of(store: Store, run: str) -> dict[str, ObjectInfo]:
+    """Return where the bytes of all files and all logs of a run stand, by name, sorted."""
     found = {
-        f"{log_keys.FOLDER}{stream}": log_keys.stream_folder(run, stream)
-        for stream in list_streams(store, run)
+        f"{log_keys.FOLDER}{stream}": info for stream, info in list_streams(store, run).items()
     }
-    files = {name: info.key for name, info in list_files(store, run).items()}
-    return dict(sorted({**found, **files}.items()))
+    return dict(sorted({**found, **list_files(store, run)}.items()))
 
 
 def open_file(store: Store, run: str, name: str) -> BinaryIO:

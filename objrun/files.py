@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from objrun.errors import FileNotInRunError, UserErrorException
-from objrun.format.names import check_file_name
+from objrun.format.names import check_file_name, choices
 from objrun.format.values import PREFIX
 from objrun.outputs import Outputs, capture
 
@@ -143,14 +143,13 @@ class RunFiles:
         from objrun.artifacts import download_all, targets_of
 
         folder = (prefix or "").strip("/")
+        there = self.get_file_names()
         names = [
-            name
-            for name in self.get_file_names()
-            if not folder or name == folder or name.startswith(f"{folder}/")
+            name for name in there if not folder or name == folder or name.startswith(f"{folder}/")
         ]
         if not names:
             where = f" in {prefix!r}" if prefix else ""
-            message = f"run {self.id} has no files{where}"
+            message = f"run {self.id} has no files{where}: {choices(folder, there)}"
             raise FileNotInRunError(message)
         targets = targets_of(
             names, folder, output_directory, output_paths, keeps_prefix=append_prefix

@@ -6,7 +6,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 from objrun.conversion import to_step, to_table
 from objrun.errors import UserErrorException
-from objrun.format.names import check_key, check_text
+from objrun.format.names import check_key, check_text, choices
 from objrun.format.values import MOST_BLOB, dumps
 from objrun.metrics import RunMetrics
 from objrun.protocol.columns import Cell
@@ -101,18 +101,24 @@ class RunMedia(RunMetrics):
             self._drop(name, "an empty table")
 
     def get_table(self, name: str) -> pl.DataFrame:
-        """Return all of a table metric as a polars frame.
+        """Return all of a metric that is a table, or rows, as a polars frame.
 
         Large ones are no Python objects on the way. Raises UserErrorException where the run has no
-        table of this name.
+        table of this name; it names those that it has.
 
         >>> run.log_table("sine", {"x": [0, 1], "y": [0.0, 0.84]})
         >>> run.get_table("sine").shape
         (2, 2)
         """
-        from objrun.query.values import table_frame
+        from objrun.query.values import TABLES, table_frame
 
-        return table_frame(self._own_points(name), self._querying(), name)
+        points = self._own_points(name)
+        if not len(points.chunk):
+            kinds = dict(self.metrics().select("name", "kind").collect().rows())
+            tables = [each for each, kind in kinds.items() if kind in TABLES]
+            message = f"run {self._address.run} has no table {name!r}: {choices(name, tables)}"
+            raise UserErrorException(message)
+        return table_frame(points, self._querying(), name)
 
     def log_text(self, name: str, text: Any, step: int | None = None) -> None:
         """Log a text of any length, such as an answer of a model, and return at once.

@@ -71,7 +71,10 @@ class Model(ModelFacts):
         """Fetch the version."""
         if id is not None:
             name, _, number = id.partition(":")
-            version = int(number) if number.isdecimal() else -1
+            if not number.isdecimal():
+                message = f"the id of a model is NAME:VERSION, such as digits:3, not {id!r}"
+                raise WebserviceException(message)
+            version = int(number)
         if name is None:
             message = "a model is named by its name, or by its id, which is name:version"
             raise WebserviceException(message)

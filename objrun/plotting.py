@@ -6,6 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from objrun.errors import MissingExtraError, ServiceException, UserErrorException
+from objrun.format.names import choices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -51,7 +52,9 @@ class RunPlots:
         """
         load_plots()
         points = self.metrics().collect() if name is None else self.metric_points(name)
-        _check(points, name, f"run {self.id}")
+        if name is not None and not points.height:
+            there = self.metrics().collect()["name"].unique(maintain_order=True)
+            raise ServiceException(f"run {self.id} has no metric {name!r}: {choices(name, there)}")
         if name is None:
             return _panels(points, f"{self.experiment.name} / {self.number}", smoothing, over)
         kinds = points["kind"].unique().to_list()
@@ -92,6 +95,8 @@ class ExperimentPlots:
         """
         import polars as pl
 
+        from objrun.query.runs import unknown_column
+
         load_plots()
         wanted = None if runs is None else [getattr(run, "id", run) for run in runs]
         asked = pl.col("name") == metric
@@ -99,9 +104,26 @@ class ExperimentPlots:
             asked &= pl.col("run_id").is_in(wanted)
         needed = ["run_id", "kind", "step", "time", "type", "value", "data"]
         points = self.metrics().filter(asked).select(needed).collect()
-        _check(points, metric, f"experiment {self.name!r}")
         rows = self.runs([by] if by else []).collect()
+        if not points.height:
+            there = choices(metric, self.numeric_metrics())
+            raise ServiceException(f"experiment {self.name!r} has no metric {metric!r}: {there}")
+        if by and rows[by].null_count() == rows.height:
+            raise unknown_column(by, rows)
         return _overlaid(points, rows, metric, by or "", smoothing, over, ax)
+
+    def numeric_metrics(self: Any) -> list[str]:
+        """Return the names of the metrics with numbers that runs have, sorted.
+
+        >>> from objrun import Experiment
+        >>> run.flush()
+        >>> Experiment(ws, "digits").numeric_metrics()
+        ['accuracy']
+        """
+        from objrun.query.listing import summaries_of
+
+        summaries = summaries_of(self.workspace.querying(), self.runs().collect())
+        return sorted(summaries["name"].unique())
 
 
 def load_plots() -> None:
@@ -112,11 +134,6 @@ def load_plots() -> None:
         raise MissingExtraError(
             f"plots need matplotlib: pip install 'objrun[plot]' ({error})"
         ) from None
-
-
-def _check(points: pl.DataFrame, name: str | None, whose: str) -> None:
-    if not points.height and name is not None:
-        raise ServiceException(f"{whose} has no metric {name!r}")
 
 
 def curve(points: pl.DataFrame, label: str, over: Over = "step") -> Curve:

@@ -87,7 +87,7 @@ class RunJobs(RunLife):
             found["target"] = properties.get(TARGET)
         places = places_of(self._readable(), self.id)
         url = self._experiment.workspace.url
-        found["logFiles"] = {name: f"{url}/{places[name]}" for name in _logs_among(places)}
+        found["logFiles"] = {name: f"{url}/{places[name].key}" for name in _logs_among(places)}
         return found
 
     def get_details_with_logs(self) -> dict[str, Any]:

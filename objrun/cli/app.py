@@ -22,7 +22,7 @@ from objrun.cli.reap import reap
 from objrun.cli.runs import runs
 from objrun.cli.show import show
 from objrun.cli.source import env, snapshot
-from objrun.cli.submit import cancel, logs, submit
+from objrun.cli.submit import BehindDashes, cancel, logs, submit
 from objrun.cli.trash import delete, gc, restore
 from objrun.cli.upkeep import compact, stats, vacuum
 from objrun.cli.verify import verify
@@ -218,7 +218,8 @@ def before_the_name(
 def _register() -> None:
     for command, examples in EXAMPLES.items():
         lines = "\n\n".join(f"  $ {example}" for example in examples)
-        app.command(epilog=f"[bold]Examples[/bold]\n\n{lines}")(command)
+        kind = BehindDashes if command is submit else None
+        app.command(epilog=f"[bold]Examples[/bold]\n\n{lines}", cls=kind)(command)
 
 
 _register()

@@ -20,6 +20,7 @@ from objrun.cli.output import new_console, print_csv, print_lines
 from objrun.cli.run_table import RUN_FIELDS, run_document, seconds_of, title_of
 from objrun.cli.style import short, span, status_text
 from objrun.errors import ServiceException
+from objrun.format.names import choices
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -158,7 +159,7 @@ def _scores(run: Run, ids: set[str], metric: str | None, goal: str | None) -> Sc
     rows = summary_frame(points)
     names = Counter(rows["name"].to_list())
     if metric is not None and metric not in names:
-        there = f"they have {', '.join(names)}" if names else "they have none"
+        there = choices(metric, names).replace("it has", "they have")
         message = f"no child of run {run.id} has a metric {metric!r} of numbers: {there}"
         raise ServiceException(message)
     if not names:

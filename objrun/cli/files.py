@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.filesize import decimal
 
+from objrun.artifacts import places_of
 from objrun.cli.find import find_run
 from objrun.cli.layout import Column, print_table
 from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_format, open_workspace
 from objrun.cli.output import new_console, print_csv, print_lines
 from objrun.cli.style import one_line
-from objrun.protocol.files import list_files
+from objrun.errors import FileConflictError
 
 if TYPE_CHECKING:
     from objrun.run import Run
@@ -28,7 +29,7 @@ def files(
     url: Url = None,
     option: StorageOptions = None,
 ) -> None:
-    """List the files of a run, their sizes, and when they were stored."""
+    """List the files of a run, its logs among them: their sizes, and when they were stored."""
     one_format(as_json=as_json, as_csv=as_csv)
     rows = _rows(find_run(open_workspace(url, option), run))
     if as_json:
@@ -73,7 +74,13 @@ def upload(
         typer.Argument(metavar="PATH", help="Files, or folders with all below.", exists=True),
     ],
     into: Annotated[
-        str, typer.Option("--into", metavar="FOLDER", help="The folder of the run they go to.")
+        str,
+        typer.Option(
+            "--into",
+            metavar="FOLDER",
+            help="The folder of the run they go to; without, the top one.",
+            show_default=False,
+        ),
     ] = "",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files of other content.")
@@ -86,10 +93,12 @@ def upload(
     console = new_console()
     for path in paths:
         name = "/".join(filter(None, (into.strip("/"), path.resolve().name)))
-        if path.is_dir():
-            done = found.upload_folder(name, path, overwrite=overwrite)
-        else:
-            done = found.upload_file(name, path, overwrite=overwrite)
+        store = found.upload_folder if path.is_dir() else found.upload_file
+        try:
+            done = store(name, path, overwrite=overwrite)
+        except FileConflictError as error:
+            told = error.message.replace("pass overwrite=True", "give --overwrite")
+            raise FileConflictError(told) from None
         for artifact in done.artifacts.values():
             told = f"{one_line(artifact.name)}: {decimal(artifact.size)}, SHA-256 {artifact.sha256}"
             console.print(told, soft_wrap=True)
@@ -98,5 +107,5 @@ def upload(
 def _rows(run: Run) -> list[dict[str, Any]]:
     return [
         {"name": name, "size": info.size, "modified": info.modified, "key": info.key}
-        for name, info in list_files(run.experiment.workspace.querying(), run.id).items()
+        for name, info in places_of(run.experiment.workspace.querying(), run.id).items()
     ]

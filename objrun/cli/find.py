@@ -13,7 +13,7 @@ from objrun.errors import (
 )
 from objrun.format import keys
 from objrun.format.documents import decode_number
-from objrun.format.names import check_run_id
+from objrun.format.names import check_run_id, choices
 from objrun.protocol.settle import insist
 
 if TYPE_CHECKING:
@@ -66,9 +66,7 @@ def find_experiment(workspace: Workspace, name: str) -> Experiment:
     experiment = Experiment(workspace, name)
     if experiment.find() is None:
         # One that was purged has a name, too.
-        names = [other for other in workspace.experiment_names() if other != name]
-        more = ", ..." if len(names) > _NAMED else ""
-        there = f"it has {', '.join(names[:_NAMED])}{more}" if names else "it has none yet"
+        there = choices(name, [other for other in workspace.experiment_names() if other != name])
         message = f"there is no experiment {name!r} in {workspace.url}: {there}"
         raise ExperimentNotFoundError(message)
     return experiment

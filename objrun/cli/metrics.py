@@ -15,6 +15,7 @@ from objrun.cli.output import new_console, print_lines, print_text
 from objrun.cli.run_table import SHORT_ID, title_of
 from objrun.cli.style import one_line, short
 from objrun.errors import ServiceException
+from objrun.format.names import choices
 from objrun.format.values import from_point
 
 if TYPE_CHECKING:
@@ -101,9 +102,7 @@ def _points(run: Run, name: str | None, *, recursive: bool, superseded: bool) ->
         return points
     found = points.filter(pl.col("name") == name)
     if not found.height:
-        names = points["name"].unique(maintain_order=True).to_list()
-        more = ", ..." if len(names) > 10 else ""
-        there = f"it has {', '.join(names[:10])}{more}" if names else "it has none"
+        there = choices(name, points["name"].unique(maintain_order=True))
         message = f"run {run.id} has no metric {name!r}: {there}"
         raise ServiceException(message)
     return found

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from objrun.cli.find import find_experiment, find_run
 from objrun.cli.options import StorageOptions, Url, open_workspace
 from objrun.cli.output import new_console
+from objrun.errors import RunNotFoundError
+from objrun.format.names import choices
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from objrun.workspace import Workspace
 
 
 class OverAxis(StrEnum):
@@ -40,13 +48,20 @@ def plot(
     ] = None,
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="The file: .png, .svg or .pdf; it is overwritten."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file: .png, .svg or .pdf; it is overwritten.",
+        ),
     ] = Path("plot.png"),
     smoothing: Annotated[
         float,
         typer.Option(min=0, max=0.9999, help="The weight of a moving average, as in TensorBoard."),
     ] = 0,
-    over: Annotated[OverAxis, typer.Option(help="The x axis.")] = OverAxis.step,
+    over: Annotated[
+        OverAxis, typer.Option(metavar="|".join(OverAxis), help="The x axis.")
+    ] = OverAxis.step,
     by: Annotated[
         str | None,
         typer.Option(
@@ -63,15 +78,29 @@ def plot(
         raise typer.BadParameter("ends with .png, .svg or .pdf", param_hint="--output")
     if not output.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {output.parent}", param_hint="--output")
-    workspace = open_workspace(url, option)
-    if "/" not in what and what in workspace.experiment_names():
-        if metric is None:
-            raise typer.BadParameter("is needed for an experiment", param_hint="METRIC")
-        experiment = find_experiment(workspace, what)
-        figure = experiment.plot(metric, by=by, smoothing=smoothing, over=over.value)
-    elif by is not None:
-        raise typer.BadParameter("is for all runs of an experiment", param_hint="--by")
-    else:
-        figure = find_run(workspace, what).plot(metric, smoothing=smoothing, over=over.value)
+    drawn = partial(_drawn, smoothing=smoothing, over=over.value)
+    figure = drawn(open_workspace(url, option), what, metric, by)
     figure.savefig(output)
     new_console().print(str(output), markup=False, highlight=False)
+
+
+def _drawn(
+    workspace: Workspace, what: str, metric: str | None, by: str | None, **style: Any
+) -> Figure:
+    """Return the picture of a metric of a run, or of all runs of an experiment."""
+    names = [] if "/" in what else workspace.experiment_names()
+    if what in names:
+        experiment = find_experiment(workspace, what)
+        if metric is None:
+            there = ", ".join(experiment.numeric_metrics()) or "none yet"
+            message = f"is needed for an experiment; {what} has {there}"
+            raise typer.BadParameter(message, param_hint="METRIC")
+        return experiment.plot(metric, by=by, **style)
+    try:
+        run = find_run(workspace, what)
+    except RunNotFoundError as error:
+        message = f"{error.message}, and no experiment of that name: {choices(what, names)}"
+        raise RunNotFoundError(message if names else error.message) from None
+    if by is not None:
+        raise typer.BadParameter("is for all runs of an experiment", param_hint="--by")
+    return run.plot(metric, **style)

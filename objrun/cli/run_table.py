@@ -92,6 +92,9 @@ def find_runs(store: Store, known: Callable[[str], Known], query: Query) -> List
     names = _common(there, states) if asked is None else expanded(asked, there)
     full = runs_frame(kept, names, summaries)
     cells = {name: _cells(name, states, full) for name in names}
+    for name in cells if asked and states else ():
+        if "." in name and all(cell is None for cell in cells[name]):
+            _warn(f"none of these runs has {name}", _meant(store, rows, name))
     return Listing(states, cells, asked is None, len(found))
 
 
@@ -122,9 +125,11 @@ def _tell_unknown(store: Store, rows: pl.DataFrame, names: Sequence[str]) -> Non
     frame = frame_of(store, rows, names)
     for name in dict.fromkeys(names):
         if "." in name and frame[name].null_count() == frame.height > 0:
-            meant = _meant(store, rows, name)
-            told = f"no run has {name}" + (f"; perhaps {meant}" if meant else "")
-            warnings.warn(told, ObjrunWarning, stacklevel=2)
+            _warn(f"no run has {name}", _meant(store, rows, name))
+
+
+def _warn(told: str, meant: str) -> None:
+    warnings.warn(told + (f"; perhaps {meant}" if meant else ""), ObjrunWarning, stacklevel=3)
 
 
 def _names(rows: pl.DataFrame, summaries: pl.DataFrame) -> dict[str, int]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from objrun import clock
 from objrun.cli.find import find_run
-from objrun.cli.options import RunName, StorageOptions, Url, open_workspace
+from objrun.cli.options import RunName, StorageOptions, Url, complete_experiment, open_workspace
 from objrun.cli.output import new_console
 from objrun.cli.style import harmless
 from objrun.errors import FileNotInRunError
@@ -19,18 +19,45 @@ from objrun.following import STREAM, Follower
 from objrun.format.log_keys import FOLDER
 from objrun.format.states import TERMINAL
 from objrun.protocol.heartbeat import LOST
+from objrun.run_jobs import TARGET
 
 if TYPE_CHECKING:
     from objrun.run import Run
+
+HELP: Final = {"-h", "--help"}
 
 EVERY: Final = 2.0
 """Seconds between two looks for what a run has printed."""
 
 
+class BehindDashes(TyperCommand):
+    """A command whose last argument is a command line, which stands behind `--`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Refuse options without `--`: some of them may be meant for the command line."""
+        if "--" not in args and any(arg.startswith("-") for arg in args) and not {*args} & HELP:
+            ctx.fail(
+                "Write -- in front of the command, so that its options are its own: "
+                "objrun submit digits --wait -- python train.py --lr 0.1"
+            )
+        return super().parse_args(ctx, args)
+
+
 def submit(
-    experiment: Annotated[str, typer.Argument(help="The experiment of the run.")],
+    experiment: Annotated[
+        str,
+        typer.Argument(
+            metavar="EXPERIMENT",
+            help="The experiment of the run.",
+            autocompletion=complete_experiment,
+            show_default=False,
+        ),
+    ],
     command: Annotated[
-        list[str], typer.Argument(metavar="-- COMMAND", help="The program and its arguments.")
+        list[str],
+        typer.Argument(
+            metavar="-- COMMAND", help="The program and its arguments.", show_default=False
+        ),
     ],
     source: Annotated[
         Path, typer.Option("--source", metavar="DIR", help="The folder that it needs.")
@@ -95,15 +122,27 @@ def logs(
     """Print what a run has printed; Ctrl-C ends that, and not the run."""
     found = find_run(open_workspace(url, option), run)
     name = (stream or STREAM).removeprefix(FOLDER)
+    there = [each for each in found.get_file_names() if each.startswith(FOLDER)]
+    if f"{FOLDER}{name}" not in there:
+        _tell_none(found, stream, there, follow=follow)
     if follow:
-        with suppress(KeyboardInterrupt):  # that is how it ends
-            _follow(found, name)
-        return
-    if f"{FOLDER}{name}" not in found.get_file_names():
-        there = [each for each in found.get_file_names() if each.startswith(FOLDER)]
-        message = f"run {found.id} has no log {name!r}: it has {', '.join(there) or 'none'}"
+        _follow(found, name)
+    else:
+        _print(Follower(found.experiment.workspace.querying(), found.id, name).more())
+
+
+def _tell_none(run: Run, asked: str | None, there: list[str], *, follow: bool) -> None:
+    """Say on stderr that there is nothing to print; FileNotInRunError where it was asked for."""
+    status = run.get_status()
+    if asked is not None and not follow:
+        message = f"run {run.id} has no log {asked!r}: it has {', '.join(there) or 'none'}"
         raise FileNotInRunError(message)
-    _print(Follower(found.experiment.workspace.querying(), found.id, name).more())
+    told = f"{run.experiment.name}/{run.number} is {status} and has printed nothing"
+    if there:
+        told += f"; there is {', '.join(there)}: --stream NAME"
+    elif TARGET not in run.properties:
+        told += " that is kept: `objrun submit` and Experiment.submit keep what a run prints"
+    typer.echo(harmless(told if status in TERMINAL else f"{told} so far"), err=True)
 
 
 def _follow(run: Run, stream: str) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from objrun.errors import UserErrorException, WebserviceException
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_RUN_ID: Final = 200
 """Characters of a run id at most, so that every key piece stays below 255 bytes."""
@@ -18,6 +21,9 @@ MAX_KEY: Final = 1000
 
 MAX_MODEL: Final = 255
 """Characters of the name of a model at most."""
+
+_SHOWN: Final = 10
+_COMPARED: Final = 5_000
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
 _EXPERIMENT: Final = re.compile(r"[A-Za-z0-9][\w-]*")
@@ -151,6 +157,20 @@ def check_file_name(name: object) -> str:
         raise UserErrorException(message)
     _check_unicode(text, "the name of a file")
     return text
+
+
+def choices(name: str, there: Iterable[str]) -> str:
+    """Return what helps who asked for a name that is not `there`: near ones, then what there is.
+
+    >>> choices("los", ["accuracy", "loss"]), choices("los", [])
+    ("perhaps 'loss'; it has accuracy, loss", 'it has none')
+    """
+    import difflib  # nobody pays for it who asks for what there is
+
+    names = [*dict.fromkeys(there)]
+    near = " or ".join(map(repr, difflib.get_close_matches(name, names[:_COMPARED], 3, 0.7)))
+    shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    return (f"perhaps {near}; " if near else "") + (f"it has {shown}" if names else "it has none")
 
 
 def check_text(text: str, what: str) -> str:

@@ -24,6 +24,7 @@ from objrun.errors import (
 )
 from objrun.format import file_keys, keys
 from objrun.format.documents import decode_file, encode_file
+from objrun.format.names import choices
 from objrun.format.states import FileEntry
 from objrun.protocol.settle import insist, put_once
 from objrun.storage import in_flight
@@ -111,9 +112,7 @@ def find_file(store: Store, run: str, name: str, length: int = PART) -> tuple[St
     listed = list_files(store, run)
     if info := listed.get(name):
         return StoredFile(info.key, info.size, None), read_range(store, info.key, 0, length)
-    names = [*listed]
-    has = f"it has {', '.join(names[:5])}{', ...' if names[5:] else ''}" if names else "it has none"
-    message = f"run {run} has no file {name!r}: {has}"
+    message = f"run {run} has no file {name!r}: {choices(name, listed)}"
     raise FileNotInRunError(message)
 
 

@@ -14,12 +14,12 @@ from objrun.format.log_keys import ChunkKey, chunk, logs, parse_chunk, stream_fo
 from objrun.protocol.cover import walk
 from objrun.protocol.live import RESTARTS
 from objrun.protocol.settle import insist
-from objrun.storage import in_flight
+from objrun.storage import ObjectInfo, in_flight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from objrun.storage import ObjectInfo, Store
+    from objrun.storage import Store
 
 AT_ONCE = 4
 """Chunks that are read at the same time."""
@@ -47,13 +47,22 @@ def to_read(
     ]
 
 
-def list_streams(store: Store, run: str) -> dict[str, list[ObjectInfo]]:
-    """Return the chunks of each stream of a run by its name, sorted: one LIST."""
-    found: defaultdict[str, list[ObjectInfo]] = defaultdict(list)
+def list_streams(store: Store, run: str) -> dict[str, ObjectInfo]:
+    """Return each stream of a run by its name, sorted: one LIST.
+
+    Of each its folder, how many bytes there are to read, and when the last of them came.
+    """
+    found: defaultdict[str, dict[ChunkKey, ObjectInfo]] = defaultdict(dict)
     for info in insist(lambda: store.list(logs(run))):
         if parsed := parse_chunk(info.key):
-            found[parsed.stream].append(info)
-    return dict(sorted(found.items()))
+            found[parsed.stream][parsed] = info
+    return {name: _stream(run, name, chunks) for name, chunks in sorted(found.items())}
+
+
+def _stream(run: str, name: str, chunks: Mapping[ChunkKey, ObjectInfo]) -> ObjectInfo:
+    size = sum(key.stop - key.start - skip for key, skip in to_read(chunks))
+    last = max(info.modified for info in chunks.values())
+    return ObjectInfo(stream_folder(run, name), size, last)
 
 
 class LogReader:

@@ -15,6 +15,7 @@ from objrun.format import model_keys as keys
 from objrun.format.checking import Fields, format_time
 from objrun.format.keys import MAX_VERSION
 from objrun.format.model_documents import decode_model, encode_model
+from objrun.format.names import choices
 from objrun.protocol.chain import Chain, Scheme, create, first_version, load
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import SetLifecycle, replay
@@ -105,11 +106,11 @@ def find_model(store: Store, name: str, number: int | None = None) -> Version[Mo
             version = read_head(store, head)
             if is_there(version):
                 return version
-    there = (
-        f"it has {', '.join(str(head.number) for head in heads[:5])}" if heads else "there is none"
-    )
-    which = name if number is None else f"{name}:{number}"
-    message = f"there is no model {which} in {store.url}: {there}"
+    if heads and number is not None:
+        named, there = f"{name}:{number}", (f"{name}:{head.number}" for head in heads)
+    else:
+        named, there = name, (head.name for head in list_heads(store) if head.name != name)
+    message = f"there is no model {named} in {store.url}: {choices(named, there)}"
     raise ModelNotFoundError(message)
 
 

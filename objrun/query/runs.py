@@ -10,7 +10,7 @@ import polars as pl
 
 from objrun.errors import UserErrorException
 from objrun.query.metrics import SUMMARY
-from objrun.query.named import PARTS, metric_columns, named_columns
+from objrun.query.named import PARTS, keys_of, metric_columns, named_columns
 from objrun.tables.run_rows import version_of
 
 if TYPE_CHECKING:
@@ -105,14 +105,20 @@ def runs_frame(
         elif part in PARTS and key:
             parts.setdefault(part, []).append(key)
         else:
-            raise _unknown(name)
+            raise unknown_column(name, stored)
     added = [column for part, keys in parts.items() for column in named_columns(stored, part, keys)]
     for metric, sums in metrics.items():
         added += metric_columns(stored["run_id"], metric, sums, summaries)
     return stored.select(*SCHEMA).hstack(added).select(*SCHEMA, *named)
 
 
-def _unknown(column: str) -> UserErrorException:
+def unknown_column(column: str, stored: pl.DataFrame) -> UserErrorException:
+    """Return the error for a column that runs have not; it names those that are perhaps meant."""
+    pairs = [(part, key) for part in PARTS for key in keys_of(stored, part)]
+    meant = [f"{part}.{key}" for part, key in pairs if column == key or column.startswith(part)]
+    if meant:
+        told = f"there is no column {column!r}; perhaps {' or '.join(meant[:5])}"
+        return UserErrorException(told)
     return UserErrorException(
         f"there is no column {column!r}: runs have {', '.join(SCHEMA)}, tags.<key>, "
         f"params.<key>, properties.<key> and metrics.<name>.<{'|'.join(SUMMARY)}>"

@@ -29,6 +29,9 @@ _SHAPES: Final[dict[str, type]] = {
 BLOBS: Final = ("image", "text", "table", *SCHEMA_KINDS)
 """Kinds whose values may be blobs."""
 
+TABLES: Final = ("row", "table")
+"""Kinds that are tables."""
+
 _POINT: Final = ("kind", "type", "value", "data")
 _PLAIN: Final = (
     (pl.col("kind") == "scalar") & (pl.col("type") == "float") & pl.col("value").is_not_null()
@@ -78,11 +81,12 @@ def metric_values(
 def table_frame(points: Points, store: Store, name: str) -> pl.DataFrame:
     """Return the points of a table metric as one frame, a column that some lack padded with null.
 
-    Raises UserErrorException where there are none, CorruptObjectError for what is damaged.
+    Rows are a table, too. Raises UserErrorException for another kind, CorruptObjectError for what
+    is damaged.
     """
     part = in_reading_order(points.chunk).frame
-    if part["kind"].unique().to_list() != ["table"]:
-        message = f"there is no table {name!r}"
+    if not {*part["kind"]} <= {*TABLES}:
+        message = f"metric {name!r} is no table but a {part['kind'][0]}: get_metrics reads it"
         raise UserErrorException(message)
     frames = frames_of(store, part["run_id"][0], python_values(part, points))
     return pl.concat(frames, how="diagonal_relaxed")

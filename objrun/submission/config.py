@@ -71,8 +71,8 @@ class ScriptRunConfig:
         self.run_config = run_config
         for name, theirs in _SHARED.items():
             self._share(name, getattr(run_config, theirs, None))
-        if bool(self.script) == bool(self.command):
-            message = "a ScriptRunConfig takes either a script or a command"
+        if bool(self.script) == (not _is_blank(self.command)):
+            message = "either a script or a command is wanted, and one that is not empty"
             raise UserErrorException(message)
         limit = self.max_run_duration_seconds
         if limit is not None and not limit > 0:  # NaN is refused, too
@@ -122,3 +122,8 @@ class ScriptRunConfig:
         if self.script and not Path(self.source_directory, self.script).is_file():
             message = f"there is no script {self.script!r} in {self.source_directory!r}"
             raise ExperimentExecutionException(message)
+
+
+def _is_blank(command: Sequence[Any] | str | None) -> bool:
+    words = [command] if isinstance(command, str) else [*(command or [])]
+    return not words or not str(words[0]).strip()

@@ -156,8 +156,19 @@ def test_an_empty_frame_is_not_kept(run: Run) -> None:
         with pytest.warns(MetricDroppedWarning, match="empty table"):
             run.log_table("t", empty)
     assert run.get_metrics() == {}
-    with pytest.raises(UserErrorException, match="no table"):
+    with pytest.raises(UserErrorException, match="no table 't': it has none"):
         run.get_table("t")
+
+
+def test_rows_are_a_table_and_what_is_none_is_told(run: Run) -> None:
+    run.log_row("speed", batch=32, unit="s")
+    run.log_row("speed", batch=64)
+    run.log("loss", 1.0)
+    assert run.get_table("speed").to_dict(as_series=False) == run.get_metrics("speed")["speed"]
+    with pytest.raises(UserErrorException, match="perhaps 'speed'; it has speed"):
+        run.get_table("sped")
+    with pytest.raises(UserErrorException, match="a scalar: get_metrics"):
+        run.get_table("loss")
 
 
 # -- texts and histograms

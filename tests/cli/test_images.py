@@ -42,6 +42,8 @@ def test_images_are_listed(bare: Call, url: str) -> None:
     assert "2 x 1" in shown
     assert "\u202e" not in shown, "a terminal is not turned around by a name"
     assert bare("images", "--url", url, "e/9").code == 3
+    absent = bare("images", "--url", url, "e/1", "digt")
+    assert (absent.code, "perhaps 'digit' or 'digits'; it has" in absent.err) == (3, True)
 
 
 def test_images_are_written_into_the_folder_and_nowhere_else(
@@ -60,5 +62,7 @@ def test_images_are_written_into_the_folder_and_nowhere_else(
         "000002.pbm": b"P1 2 1 0 3",
         "step--4.pbm": b"P1 2 1 0 -4",
     }
+    named = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert {"%2E%2E", "..%2Fup", "%2Fetc%2Fx", "%E2%80%AEa", "digits"} <= named
     outside = {path for path in tmp_path.rglob("*") if "pictures" not in path.parts}
     assert outside == before

@@ -44,6 +44,8 @@ def test_models(bare: Call, url: tuple[str, str], tmp_path: Path) -> None:
     assert bare(*url, "models", "--csv").lines[0].startswith("name,version,created,run_id")
     assert "cnn" in bare(*url, "models", width=80).out
     assert "outputs/model.pt" in bare(*url, "models", "cnn:2", "--files", width=100).out
+    assert "perhaps 'cnn'; it has cnn" in bare(*url, "models", "cn").err
+    assert "it has cnn:2, cnn:1" in bare(*url, "models", "cnn:9").err
     assert bare(*url, "models", "cnn:1", "--to", "there").code == 0
     assert (tmp_path / "there/model.pt").read_bytes() == b"weights"
 
@@ -52,6 +54,7 @@ def test_models(bare: Call, url: tuple[str, str], tmp_path: Path) -> None:
     ("arguments", "code", "told"),
     [
         (("models", "dnn"), 3, "no model dnn"),
+        (("models", "cnn:x"), 2, "NAME:VERSION"),
         (("models", "--to", "x"), 2, "name of a model"),
         (("models", "a b", "--register", "outputs"), 2, "cannot name a model"),
         (("models", "m", "--register", "absent"), 2, "absent"),

@@ -174,6 +174,12 @@ def test_named_columns_are_shown_also_where_room_is_short(cli: Call) -> None:
     assert "started" not in printed.lines[0]
 
 
+def test_a_column_that_no_run_has_is_told(cli: Call) -> None:
+    printed = cli("runs", "digits", "--columns", "metrics.los.max,params.lr")
+    told = "none of these runs has metrics.los.max; perhaps metrics.loss.max"
+    assert (printed.code, printed.err) == (0, f"warning: {told}\n")
+
+
 def test_more_columns_than_can_be_read_are_counted(bare: Call, tmp_path: Path) -> None:
     url = str(tmp_path / "store")
     run = Experiment(Workspace(url, {"durability": "none"}), "e").start_logging()
