@@ -13,6 +13,7 @@ from objrun import Experiment, Workspace, clock
 from objrun.errors import ExperimentNotFoundError, NotAStoreError, UserErrorException
 from objrun.tables import planning
 from objrun.upkeep import HOUR
+from tests.clusters import dask_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,10 +36,9 @@ def filled(workspace: Workspace) -> Experiment:
 @contextmanager
 def dask() -> Iterator[Executor]:
     """Two workers of a real cluster, each a process."""
-    from dask.distributed import Client, LocalCluster
+    from dask.distributed import Client
 
-    quiet = {"dashboard_address": None, "host": "127.0.0.1"}
-    with LocalCluster(2, threads_per_worker=1, **quiet) as cluster, Client(cluster) as client:
+    with dask_cluster(2) as cluster, Client(cluster) as client:
         yield client.get_executor()
 
 

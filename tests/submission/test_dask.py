@@ -10,17 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from dask.distributed import Client, LocalCluster
+from dask.distributed import Client
 
 from objrun import DaskTarget
 from objrun.errors import ExperimentExecutionException
 from objrun.submission.dask_target import work
 from objrun.submission.job import Job
+from tests.clusters import dask_cluster
 from tests.submission.conftest import ended, log_of, until
 from tests.submission.test_ends import Nowhere, launcher_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from dask.distributed import LocalCluster
 
     from objrun import Workspace
     from tests.submission.conftest import Submit
@@ -33,8 +36,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OBJRUN_WORK", str(place / "work"))
         patch.setenv("OBJRUN_ENVIRONMENT", "off")
-        quiet = {"dashboard_address": None, "host": "127.0.0.1", "local_directory": str(place)}
-        with LocalCluster(n_workers=1, threads_per_worker=1, **quiet) as cluster:
+        with dask_cluster(1, local_directory=str(place)) as cluster:
             yield cluster
 
 
