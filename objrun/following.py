@@ -90,7 +90,10 @@ def _await(run: RunLife, ends: Sequence[str], log: Follower | None) -> None:
     told = False
     while run.status not in ends and run.get_status() not in ends:
         if run.status == LOST and not told:
-            message = f"run {run.id} gives no sign of life: waiting until it is back, or reaped"
+            message = (
+                f"run {run.id} gives no sign of life: waiting until it is back, or is ended by "
+                "`objrun reap` or run.cancel()"
+            )
             warnings.warn(message, StatusWarning, stacklevel=4)
         told = run.status == LOST
         if log:

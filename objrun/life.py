@@ -23,7 +23,7 @@ from objrun.logs import logger
 from objrun.media import RunMedia
 from objrun.open_runs import OPEN
 from objrun.protocol.endings import EXIT_PATIENCE, sigterm_held, unwind_on_sigterm
-from objrun.protocol.heartbeat import EXPECTED, LOST, is_lost
+from objrun.protocol.heartbeat import LOST, is_expected, is_late
 from objrun.protocol.limits import FLUSH_PATIENCE
 from objrun.protocol.live import list_feed
 from objrun.protocol.updates import SetStatus
@@ -55,8 +55,8 @@ class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere, RunSampling):
     @property
     def status(self) -> str:
         """The status that this handle knows last; NotResponding if the run was lost by then."""
-        status = self._chain.state.status
-        return LOST if self._lost and status in EXPECTED else status
+        state = self._chain.state
+        return LOST if self._lost and is_expected(state) else state.status
 
     def get_status(self) -> str:
         """Return the status, read again.
@@ -170,12 +170,14 @@ class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere, RunSampling):
 
         While the last one that is known is young, nothing is listed.
         """
+        if not is_expected(state):
+            return False
         now = clock.now()
-        if is_lost(state.status, self._seen, now):
+        if is_late(self._seen, now):
             seen = list_feed(self._experiment.workspace.reading(), state.experiment).seen
             now = max([now, *seen.values()])
             self._seen = seen.get(state.run_id, self._chain.head.written)
-        return is_lost(state.status, self._seen, now)
+        return is_late(self._seen, now)
 
     def _details(self, state: RunState) -> dict[str, Any]:
         return details_of(state) | {"status": self.status}

@@ -63,7 +63,7 @@ def _reap(store: Store, name: str, limit: datetime, *, dry_run: bool) -> Iterato
     from objrun.query.listing import Known, read_runs_frame
 
     rows = read_runs_frame(store, {name: Known()})
-    is_expected = rows["stored_status"].is_in(heartbeat.EXPECTED)
+    is_expected = rows["last_seen"].is_not_null()
     expected = [*rows.filter(is_expected).sort("number")["run_id"]]
     seen = list_feed(store, name).seen if expected else {}
     silent = [run for run in expected if seen.get(run, limit) <= limit]
@@ -95,7 +95,7 @@ def _head(store: Store, experiment: str, run: str) -> tuple[Version[RunState], d
     except NotFoundError:
         # Purged just now.
         return None
-    if version.state is None or version.state.status not in heartbeat.EXPECTED:
+    if version.state is None or not heartbeat.is_expected(version.state):
         return None
     return version, max(stored.values())
 

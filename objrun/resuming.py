@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from objrun import clock
 from objrun.conversion import to_step
 from objrun.experiment import Experiment
+from objrun.finding import find_version
 from objrun.format.names import check_run_id
 from objrun.protocol.chain import Chain
 from objrun.protocol.live import run_scheme
 from objrun.protocol.updates import Resume
-from objrun.run import Run, find_version
+from objrun.run import Run
 
 if TYPE_CHECKING:
     from objrun.workspace import Workspace

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from objrun.conversion import to_text
 from objrun.errors import RunNotFoundError, UnavailableError, UserErrorException
+from objrun.finding import find_version
 from objrun.format.names import check_run_id
 from objrun.format.states import type_of
 from objrun.metrics import Address, RunMetrics
 from objrun.outputs import Outputs, watch
 from objrun.plotting import RunPlots
 from objrun.protocol.blind import chain_on
-from objrun.protocol.chain import Chain, follow, load_last
+from objrun.protocol.chain import Chain, follow
 from objrun.protocol.live import run_scheme
-from objrun.protocol.tombstones import is_free
 from objrun.run_jobs import RunJobs
 from objrun.run_models import RunModels
 from objrun.source import RunSource
@@ -343,22 +343,6 @@ class Run(RunJobs, RunPlots, RunSource, RunModels):
         from objrun.showing import run_html
 
         return run_html(self)
-
-
-def find_version(workspace: Workspace, run_id: str) -> Version[RunState]:
-    """Return the last version of a run, known by nothing but its id: one LIST and one GET.
-
-    Raises RunNotFoundError if there is no such run.
-    """
-    store = workspace.reading()
-    scheme = run_scheme("", run_id)
-    version = load_last(store, scheme)
-    if version is None or (version.purged and is_free(version)):
-        message = f"there is no run {run_id!r} in {workspace.url}"
-        raise RunNotFoundError(message)
-    if version.purged:
-        raise scheme.purged()
-    return version
 
 
 def find_run(cls: type[T], workspace: Workspace, run_id: str) -> T:

@@ -171,7 +171,8 @@ class RunJobs(RunLife):
 
         It may have been canceled, or another launcher may have it.
         """
-        if self.get_status() != "Queued":
+        # A machine that was asleep has given no signs of life, and is back.
+        if self._chain.refresh().status != "Queued":
             return False
         own = {"folder": folder, "host": os.uname().nodename, "pid": os.getpid()}
         value = json.dumps({**own, "id": clock.random_hex(8)})

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from objrun.format.states import RunState
     from objrun.storage import Put
 
 INTERVAL: Final = 300.0
@@ -33,21 +34,29 @@ GRACE: Final = timedelta(minutes=15)
 EXPECTED: Final = ("Starting", "Running", "CancelRequested", "Finalizing", "Pausing")
 """Statuses in which a process has the run open, so that it gives signs of life."""
 
+ATTENDED: Final = "objrun.attended"
+"""The property of a run for which a process gives signs of life while it is Queued, too."""
+
 LOST: Final = "NotResponding"
 """The status that readers show where one of EXPECTED is stored and the signs of life have ended."""
 
 
-def is_lost(status: str, seen: datetime, now: datetime) -> bool:
-    """Return whether a run of a stored status counts as lost, `seen` being its last sign of life.
+def is_expected(state: RunState) -> bool:
+    """Return whether a run is to give signs of life."""
+    return state.status in EXPECTED or (state.status == "Queued" and ATTENDED in state.properties)
 
-    So does one that was last seen in the future: that says a wrong clock, and nothing else does.
+
+def is_late(seen: datetime, now: datetime) -> bool:
+    """Return whether a run that is to give signs of life is lost, `seen` being its last one.
+
+    So is one that was last seen in the future: that says a wrong clock, and nothing else does.
 
     >>> from datetime import datetime
     >>> noon = datetime(2026, 1, 31, 12)
-    >>> is_lost("Running", noon, noon + GRACE), is_lost("Running", noon, noon + 2 * GRACE)
+    >>> is_late(noon, noon + GRACE), is_late(noon, noon + 2 * GRACE)
     (False, True)
     """
-    return status in EXPECTED and abs(now - seen) > GRACE
+    return abs(now - seen) > GRACE
 
 
 class Heartbeat:

@@ -13,6 +13,7 @@ from objrun import clock
 from objrun.errors import CorruptObjectWarning, FormatError, UserErrorException
 from objrun.protocol import heartbeat
 from objrun.protocol.live import list_logged, read_changed
+from objrun.query.filters import has_pairs
 from objrun.query.metrics import leave_out
 from objrun.query.runs import (
     NO_SUMMARIES,
@@ -112,7 +113,10 @@ def with_signs_of_life(rows: pl.DataFrame, feeds: Sequence[Feed]) -> pl.DataFram
     seen = {run: at for feed in feeds for run, at in feed.seen.items()}
     schema = {"run_id": pl.String(), "seen": rows.schema["written"]}
     signs = pl.DataFrame({"run_id": [*seen], "seen": [*seen.values()]}, schema)
-    expected = pl.col("status").is_in(heartbeat.EXPECTED)
+    # Few are Queued, and of them alone properties are looked at.
+    queued = rows.filter(pl.col("status") == "Queued")
+    attended = queued.filter(has_pairs("properties", heartbeat.ATTENDED))["run_id"].to_list()
+    expected = pl.col("status").is_in(heartbeat.EXPECTED) | pl.col("run_id").is_in(attended)
     # A run of which nothing is listed was folded long ago; when, only its writer's clock says.
     last = pl.when(expected).then(pl.coalesce("seen", "written"))
     lost = (max([clock.now(), *seen.values()]) - last).abs() > heartbeat.GRACE

@@ -55,10 +55,11 @@ def work(told: str) -> None:
     try:
         _launch(told)
     except Exception as error:
-        from objrun.submission.launcher import give_up, run_of
+        from objrun.submission.launcher import give_up
+        from objrun.workspace import Workspace
 
         job = Job.from_text(told)
-        give_up(job, run_of(job), error)
+        give_up(job, Workspace(job.url, job.storage_options).get_run(job.run_id), error)
         raise
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from objrun.errors import UserErrorException
 from objrun.format.names import check_run_id
 from objrun.format.shared import SNAPSHOT
+from objrun.protocol.heartbeat import ATTENDED
 from objrun.run import Run
 from objrun.run_jobs import COMMAND, DEFINITION, SCRIPT_RUN, TARGET
 from objrun.secret import redact_command
@@ -62,6 +63,7 @@ def submit(
         properties={
             SNAPSHOT: packed.digest,
             TARGET: target.name,
+            **({ATTENDED: "yes"} if getattr(target, "is_attended", False) else {}),
             DEFINITION: json.dumps(_definition(config, target.name, python)),
             COMMAND: shlex.join(redact_command(line))[:MOST_COMMAND],
         },

@@ -23,7 +23,9 @@ _START: Final = (
 class ComputeTarget(Protocol):
     """What has launchers run: a machine, a cluster, a scheduler.
 
-    `name` is what users see as the target of a run.
+    `name` is what users see as the target of a run. One with an attribute `is_attended` that is
+    true starts launchers at once: they give signs of life while they wait, and a run that gives
+    none is lost. Of others nobody need hear while their runs are Queued.
     """
 
     @property
@@ -47,6 +49,8 @@ class LocalTarget:
     >>> LocalTarget(slots=2).name
     'local'
     """
+
+    is_attended: Final = True
 
     def __init__(
         self, slots: int | None = None, name: str = "local", grace_seconds: float = GRACE

@@ -20,7 +20,7 @@ from objrun import Run, UserErrorException, secret
 from objrun.errors import SecretWarning
 from objrun.offline import OfflineRun
 from objrun.secret import Redactor, redact, redact_command
-from objrun.submission.launcher import secrets_of
+from objrun.submission.launch import secrets_of
 from tests.api.places import contents, refused
 
 if TYPE_CHECKING:

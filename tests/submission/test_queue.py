@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,13 @@ import pytest
 
 from objrun import Experiment, LocalTarget, ScriptRunConfig
 from objrun.errors import UserErrorException
+from objrun.format.heartbeat_keys import heartbeat as heartbeat_key
+from objrun.protocol import heartbeat
 from objrun.submission.folders import work_folder
 from objrun.submission.job import Job
+from objrun.submission.launcher import launch
 from objrun.submission.slots import queue_folder, slot
+from tests.api.places import contents
 from tests.submission.conftest import ended, until
 from tests.submission.test_ends import Nowhere, launcher_of
 
@@ -93,6 +99,61 @@ def test_who_waits_is_canceled_at_once_and_a_killed_launcher_frees_its_slot(
     third.cancel()
     assert ended(third).status == "Canceled"
     until(lambda: not [*queue_folder("narrow").glob("ticket-*")])
+
+
+def waiting() -> list[int]:
+    """The processes that wait in the queue `narrow`: those that hold the locks of its tickets."""
+    tickets = {ticket.stat().st_ino for ticket in queue_folder("narrow").glob("ticket-*")}
+    locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return [int(lock[4]) for lock in locks if int(lock[5].rpartition(":")[2]) in tickets]
+
+
+def test_of_a_queued_run_whose_launcher_is_killed_it_is_told_and_it_is_reaped(
+    local_ws: Workspace, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And of one that waits for a scheduler, for which no process need be there, nothing is."""
+    target = LocalTarget(slots=1, name="narrow")
+    with slot("narrow", 1, lambda: True):
+        run = submit(local_ws, "", compute_target=target)
+        elsewhere = submit(local_ws, "", compute_target=Nowhere())
+        until(waiting)
+        (launcher,) = waiting()
+        assert "arrow" not in Path(f"/proc/{launcher}/maps").read_text()
+        os.kill(launcher, signal.SIGKILL)
+        until(lambda: not waiting())
+    assert run.get_status() == "Queued"
+    monkeypatch.setattr(heartbeat, "GRACE", timedelta(0))
+    experiment = run.experiment
+    assert run.get_status() == "NotResponding"
+    assert elsewhere.get_status() == "Queued"
+    frame = experiment.runs().collect().sort("number")
+    assert frame["status"].to_list() == ["NotResponding", "Queued"]
+    assert [lost.run for lost in local_ws.reap(older_than=timedelta(0))] == [run.id]
+    assert run.get_status() == "Failed"
+    assert dict(run.state.error or {})["code"] == "NotResponding"
+    assert not local_ws.get_run(run.id).begin_work("/late")
+
+
+def test_who_waits_gives_signs_of_life_and_begins_also_after_a_long_sleep(
+    local_ws: Workspace, submit: Submit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "INTERVAL", 0.05)
+    monkeypatch.setattr(heartbeat, "HEART", heartbeat.Heart())  # another waits for minutes
+    run = submit(local_ws, "", compute_target=Forgetful())
+    job = Job(url=local_ws.url, run_id=run.id, snapshot="", command=["x"], queue="q", slots=1)
+    with ThreadPoolExecutor(1) as thread:
+        with slot("q", 1, lambda: True):
+            thread.submit(launch, job)
+            until(lambda: heartbeat_key("digits", run.id) in contents(local_ws))
+        monkeypatch.setattr(heartbeat, "GRACE", timedelta(0))
+        assert ended(run).status == "Failed"  # there is no snapshot
+        assert dict(run.state.error or {})["code"] != "NotResponding"
+
+
+class Forgetful(Nowhere):
+    """One whose launchers give signs of life while they wait."""
+
+    is_attended = True
 
 
 def test_who_came_first_is_first() -> None:
