@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun.errors import RunEnvironmentException, StatusWarning, UserErrorException
+from objrun.folder import go_back
 from objrun.run import Run, find_run
 from objrun.workspace import Workspace
 
@@ -108,5 +109,6 @@ class SubmittedRun(Run):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Make all metrics durable."""
+        """Make all metrics durable, and be in the working directory of before again."""
+        go_back(self._came_from)
         self.complete()

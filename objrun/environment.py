@@ -14,7 +14,7 @@ import re
 import sys
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from objrun.format.shared import encode_environment
 from objrun.secret import MASK, redact_command
@@ -27,6 +27,10 @@ MOST_COMMAND: Final = 1000
 
 _DRIVER: Final = "/proc/driver/nvidia"
 _PATIENCE: Final = 2.0
+_ASKED: Final = (
+    "import json, sys; v = sys.version_info[:3]; "
+    "print(json.dumps(['.'.join(map(str, v)), sys.implementation.name, sys.path]))"
+)
 _GIB: Final = 2**30
 _VERSION: Final = re.compile(r"^Version: (.*)$", re.MULTILINE)
 _MODEL: Final = re.compile(r"^Model:\s*(.*)$", re.MULTILINE)
@@ -55,23 +59,62 @@ def _quoted(argument: str) -> str:
     return argument if plain else "'" + argument.replace("'", "'\"'\"'") + "'"
 
 
-@lru_cache(maxsize=1)
-def environment_document() -> tuple[str, bytes]:
-    """Return the environment of this process as a document, and what names it: its SHA-256."""
+class Interpreter(NamedTuple):
+    """What is to be known of a Python: its version, its kind, and where its packages are.
+
+    >>> Interpreter.own().implementation
+    'cpython'
+    """
+
+    python: str
+    implementation: str
+    path: list[str]
+
+    @classmethod
+    def own(cls) -> Interpreter:
+        """Return that of this process."""
+        version = ".".join(map(str, sys.version_info[:3]))
+        return cls(version, sys.implementation.name, sys.path)
+
+    @classmethod
+    def asked(cls, program: str) -> Interpreter | None:
+        """Return that of a program by starting it; None for one that is no Python."""
+        import json
+        import subprocess
+
+        try:
+            done = subprocess.run(  # noqa: S603 - the interpreter that is to run the script
+                [program, "-c", _ASKED], capture_output=True, timeout=_PATIENCE * 5, check=True
+            )
+            version, kind, path = json.loads(done.stdout)
+        except (OSError, ValueError, subprocess.SubprocessError):
+            return None
+        return cls(version, kind, [folder for folder in path if folder])
+
+
+@lru_cache(maxsize=2)
+def environment_document(python: str | None = None) -> tuple[str, bytes] | None:
+    """Return an environment as a document, and what names it: its SHA-256.
+
+    `python`: the program of an interpreter, by default this one; None for what is none.
+    """
     import hashlib
 
-    data = encode_environment(describe())
+    interpreter = Interpreter.asked(python) if python else Interpreter.own()
+    if interpreter is None:
+        return None
+    data = encode_environment(describe(interpreter=interpreter))
     return hashlib.sha256(data).hexdigest(), data
 
 
-def describe(driver: str = _DRIVER) -> dict[str, Any]:
+def describe(driver: str = _DRIVER, interpreter: Interpreter | None = None) -> dict[str, Any]:
     """Return what the document says; what cannot be told is left out."""
+    interpreter = interpreter or Interpreter.own()
     system = os.uname()
-    version = sys.version_info
     found = {
-        "python": f"{version.major}.{version.minor}.{version.micro}",
-        "implementation": sys.implementation.name,
-        "packages": packages(sys.path),
+        "python": interpreter.python,
+        "implementation": interpreter.implementation,
+        "packages": packages(interpreter.path),
         "system": system.sysname,
         "release": system.release,
         "machine": system.machine,
@@ -80,7 +123,7 @@ def describe(driver: str = _DRIVER) -> dict[str, Any]:
         "memory": _memory(),
         **_graphics(driver),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in found.items() if value or name == "packages"}
 
 
 def packages(path: list[str]) -> dict[str, str]:

@@ -122,7 +122,10 @@ class Experiment(ExperimentChain, Questions, ExperimentPlots, Submitting):
         if not place:
             raise _taken(run_id)
         self._make_sure()
-        recorded = self.workspace.recorder.properties(store)
+        recorder = self.workspace.recorder
+        # What is done elsewhere, its launcher records.
+        is_here = start.status != "Queued"
+        recorded = recorder.properties(store) if is_here else recorder.changes(store)
         number = self._claims(store).claim(run_id)
         start = replace(start, properties={**recorded, **start.properties})
         return first_version(start.state(self.name, run_id, number), [CREATE], place)

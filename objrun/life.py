@@ -16,6 +16,7 @@ from objrun.errors import (
     StatusWarning,
 )
 from objrun.files import RunFiles
+from objrun.folder import current, go_back
 from objrun.format.checking import format_time
 from objrun.format.keys import run_folder
 from objrun.format.states import TERMINAL
@@ -51,6 +52,7 @@ class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere, RunSampling):
 
     _lost: bool
     _seen: datetime
+    _came_from: str | None = None
 
     @property
     def status(self) -> str:
@@ -266,6 +268,7 @@ class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere, RunSampling):
     def __enter__(self) -> Self:
         """Return the run itself; SIGTERM ends the block as an exception does."""
         unwind_on_sigterm()
+        self._came_from = current()
         return self
 
     def __exit__(
@@ -276,8 +279,10 @@ class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere, RunSampling):
     ) -> None:
         """Complete, or fail if the block raised; `sys.exit()` and `sys.exit(0)` complete.
 
-        The exception of the block is what propagates: one of the store is then only logged.
+        The exception of the block is what propagates: one of the store is then only logged. The
+        working directory is that of before again.
         """
+        go_back(self._came_from)
         if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
             self._leave("Completed", PointsLostError)
             return

@@ -138,14 +138,15 @@ def _stamps(folder: str) -> dict[str, Stamp]:
     return found
 
 
-def capture(run: str, made: dict[str, str], upload: Callable[..., object]) -> None:
+def capture(run: str, made: dict[str, str], upload: Callable[..., object]) -> bool:
     """Store files of a run that ends by `upload(name, path, overwrite=...)`, some at once.
 
     A file that was uploaded before and has changed since is stored again, with a warning. What
-    fails is logged, and the others are stored: the end of a run does not wait for a file.
+    fails is logged, and the others are stored: the end of a run does not wait for a file. Returns
+    whether all were.
     """
 
-    def store(item: tuple[str, str]) -> None:
+    def store(item: tuple[str, str]) -> bool:
         name, path = item
         try:
             try:
@@ -155,10 +156,11 @@ def capture(run: str, made: dict[str, str], upload: Callable[..., object]) -> No
                 upload(name, path, overwrite=True)
         except (ObjrunError, OSError) as error:
             logger().error("run %s: %s is not captured: %s", run, path, error)
+            return False
+        return True
 
     if len(made) == 1 or is_ending():
-        for item in made.items():
-            store(item)
-        return
-    for done in in_flight(store, made.items(), at_once=AT_ONCE):
-        done()
+        done = [store(item) for item in made.items()]
+    else:
+        done = [answer() for answer in in_flight(store, made.items(), at_once=AT_ONCE)]
+    return all(done)

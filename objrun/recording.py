@@ -30,12 +30,21 @@ class Recorder:
         What cannot be stored is left out: no start fails for it, and none waits for it to be tried
         again.
         """
-        found: dict[str, str] = {}
+        found = self.environment(store)
         if not is_off(SWITCH):
             found["objrun.command"] = command_line()
-            digest, data = environment_document()
-            if self._store(store, environment_key(digest), data):
-                found[ENVIRONMENT] = digest
+        return found | self.changes(store)
+
+    def environment(self, store: Store, python: str | None = None) -> dict[str, str]:
+        """Return what refers to the environment of an interpreter, by default this one."""
+        if is_off(SWITCH) or (made := environment_document(python)) is None:
+            return {}
+        digest, data = made
+        return {ENVIRONMENT: digest} if self._store(store, environment_key(digest), data) else {}
+
+    def changes(self, store: Store) -> dict[str, str]:
+        """Return what refers to the changes that are not committed."""
+        found: dict[str, str] = {}
         if not is_off(DIFF_SWITCH) and (diff := uncommitted()):
             from objrun.snapshots.packing import pack_one
 

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun import clock
-from objrun.errors import ExperimentExecutionException, UserErrorException
+from objrun.errors import (
+    ExperimentExecutionException,
+    FileConflictError,
+    UserErrorException,
+)
+from objrun.following import STREAM
+from objrun.format.log_keys import FOLDER
 from objrun.format.states import TERMINAL
 from objrun.life import RunLife
 from objrun.protocol.heartbeat import LOST
@@ -18,6 +24,8 @@ from objrun.protocol.updates import AddProperties, SetStatus
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from objrun.format.states import RunState
+    from objrun.protocol.chain import Chain
     from objrun.protocol.log_writer import LogWriter
     from objrun.query.filters import Filter
     from objrun.run import Run
@@ -41,6 +49,9 @@ LAUNCHER: Final = "objrun.launcher"
 LOGS: Final = ("logs/", "azureml-logs/", "user_logs/")
 """Folders whose files are logs."""
 
+OUTPUT: Final = f"{FOLDER}{STREAM}"
+"""The file with all that a submitted script prints."""
+
 PATIENCE: Final = 20.0
 """Seconds for which a log is tried to be stored before it goes to the spool."""
 
@@ -55,6 +66,13 @@ class RunJobs(RunLife):
         from objrun.submission.submit import submit
 
         return submit(self._experiment, config, tags, self._chain.state, **kwargs)
+
+    def _uploaded(self, files: Mapping[str, Any], *, overwrite: bool) -> Any:
+        """Store files, but none that would hide what the script prints."""
+        if OUTPUT in files and TARGET in self._chain.state.properties:
+            message = f"{OUTPUT} is what the script prints: upload the file under another name"
+            raise FileConflictError(message)
+        return super()._uploaded(files, overwrite=overwrite)
 
     def cancel(self) -> None:
         """Have the run canceled. One that this process works on is Canceled at once.
@@ -147,29 +165,31 @@ class RunJobs(RunLife):
     def clean(self) -> list[str]:
         """Remove the work folder of a run that was submitted on this machine; say what was done.
 
-        Raises ExperimentExecutionException where there is none here, or the run still works in it.
+        Of a run that has completed it is gone already, unless there is in it what is not stored.
+        Raises ExperimentExecutionException where the run did not work here, or still works.
         """
         launcher = json.loads(self.get_properties().get(LAUNCHER) or "{}")
         folder, host = str(launcher.get("folder", "")), launcher.get("host")
         run_id = self._chain.state.run_id
-        here = host == os.uname().nodename and os.path.basename(folder) == run_id  # noqa: PTH119
-        if not here or not os.path.isdir(folder):  # noqa: PTH112
+        if host != os.uname().nodename or os.path.basename(folder) != run_id:  # noqa: PTH119
             message = f"run {run_id} has no work folder on this machine: nothing to clean"
             raise ExperimentExecutionException(message)
         if self._chain.state.status not in TERMINAL:
             message = f"run {run_id} is {self.status}, and works in {folder}: cancel it first"
             raise ExperimentExecutionException(message)
-        import shutil
+        from objrun.submission.folders import remove
 
-        shutil.rmtree(folder)
-        return [f"removed {folder}"]
+        is_there = os.path.isdir(folder)  # noqa: PTH112
+        remove(folder)
+        return [f"removed {folder}"] if is_there else []
 
     # -- what a launcher says
 
-    def begin_work(self, folder: str) -> bool:
+    def begin_work(self, folder: str, python: str | None = None) -> bool:
         """Have the run Starting, in a work folder; False where it is not for this launcher.
 
-        It may have been canceled, or another launcher may have it.
+        It may have been canceled, or another launcher may have it. Recorded is the environment of
+        the interpreter `python`, by default of this one.
         """
         # A machine that was asleep has given no signs of life, and is back.
         if self._chain.refresh().status != "Queued":
@@ -180,8 +200,14 @@ class RunJobs(RunLife):
         if held != value:
             return False
         said = SetStatus("Starting", clock.now(), None, self._attempt)
-        noted = AddProperties({LAUNCHER: value})
-        state = self._record(lambda chain: chain.commit(noted, said))
+
+        def begin(chain: Chain[RunState]) -> RunState:
+            recorded = self._experiment.workspace.recorder.environment(chain.store, python)
+            for key, found in recorded.items():
+                self._claim_property(chain.store, key, found)
+            return chain.commit(AddProperties({LAUNCHER: value, **recorded}), said)
+
+        state = self._record(begin)
         if state.status != "Starting":
             return False
         self._heartbeat.begin()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from typing import TYPE_CHECKING, Any, Final
@@ -53,10 +54,12 @@ class RunSource(RunAnnotations):
     def take_snapshot(self, file_or_folder_path: str | os.PathLike[str]) -> str:
         """Keep a folder, or a file, as the snapshot of this run, and return its id.
 
-        Left out are `.git`, what `.amlignore` (else `.gitignore`) in the folder names, and links
-        that lead out of it. The same files give the same id, whatever their times, and are sent
-        once. Raises SnapshotException where the run has a snapshot already, for more than 300 MB
-        (`OBJRUN_SNAPSHOT_SIZE`), and for names that a snapshot cannot hold.
+        Left out are what `.amlignore` (else `.gitignore`) in the folder names, what is surely no
+        source (`.git`, virtual environments, `__pycache__`, `node_modules`, caches of tools), the
+        store itself, and links that lead out of the folder. The same files give the same id,
+        whatever their times, and are sent once. Raises SnapshotException where the run has a
+        snapshot already, for more than 300 MB (`OBJRUN_SNAPSHOT_SIZE`), and for names that a
+        snapshot cannot hold.
 
         >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
@@ -166,7 +169,12 @@ class RunSource(RunAnnotations):
         store = self._readable()
         key = environment_key(digest)
         found = decode_environment(key, insist(lambda: store.get(key)))
-        own = {"host": properties.get("objrun.host"), "command": properties.get("objrun.command")}
+        # Of a script that was submitted it is the launcher's.
+        host = json.loads(properties.get("objrun.launcher") or "{}").get("host")
+        own = {
+            "host": host or properties.get("objrun.host"),
+            "command": properties.get("objrun.command"),
+        }
         return {**found, **{name: value for name, value in own.items() if value}}
 
     def get_secret(self, name: str) -> str | None:

@@ -76,6 +76,9 @@ def submit(
 ) -> None:
     """Start a command as a run, in a process of its own, with a snapshot of a folder.
 
+    It works in a copy of that. What it leaves in outputs and logs becomes files of the run; the
+    copy is removed when it has completed and all in it is stored, else 30 days later.
+
     Exit codes with --wait: 0 completed, 1 failed or canceled.
     """
     from objrun.experiment import Experiment

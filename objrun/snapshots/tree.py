@@ -19,6 +19,17 @@ if TYPE_CHECKING:
 IGNORE_FILES: Final = (".amlignore", ".gitignore")
 """Files that say what is left out, in the syntax of git; the first that is there counts alone."""
 
+NEVER: Final = frozenset(
+    (
+        *(".git", ".hg", ".svn", "__pycache__", ".ipynb_checkpoints", "node_modules"),
+        *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".tox", ".nox", ".venv"),
+    )
+)
+"""Names of folders that hold no source: of version control, and what tools make of it again."""
+
+ENVIRONMENT: Final = "pyvenv.cfg"
+"""The file by which a folder of whatever name is a virtual environment."""
+
 SHOWN: Final = 5
 """Files or folders that a message names at most."""
 
@@ -35,7 +46,8 @@ class File(NamedTuple):
 def list_files(place: str, without: Collection[str] = ()) -> Sequence[File]:
     """Return the files of a folder in the order of a snapshot, or the one file that `place` is.
 
-    `.git` is left out, as are what the ignore file of the folder names and the folders `without`.
+    Left out are what the ignore file of the folder names, folders whose name is in NEVER or which
+    are virtual environments, and the folders `without`.
     Of links those to files within the folder are kept, as files; other links and special files
     are left out with a SnapshotWarning. Raises SnapshotException for a place that is not there,
     too many files, and names that a snapshot cannot hold.
@@ -76,7 +88,7 @@ class _Walk:
             try:
                 with os.scandir(os.path.join(self._root, folder)) as entries:
                     for entry in entries:
-                        if entry.name != ".git":
+                        if entry.name != ".git":  # of a work tree it is a file
                             self._meet(entry, folder + entry.name, is_ignored, folders)
             except OSError as error:
                 message = f"{error.filename} cannot be read: ignore it ({error.strerror})"
@@ -93,7 +105,8 @@ class _Walk:
         self, entry: os.DirEntry[str], name: str, is_ignored: Ignores, folders: list[str]
     ) -> None:
         if entry.is_dir(follow_symlinks=False):
-            if entry.path not in self._without and not is_ignored(f"{name}/"):
+            is_source = entry.name not in NEVER and entry.path not in self._without
+            if is_source and not is_ignored(f"{name}/") and not _is_environment(entry.path):
                 folders.append(f"{name}/")
         elif is_ignored(name):
             return
@@ -118,6 +131,10 @@ class _Walk:
             f"some in {IGNORE_FILES[0]} (most are in {told})"
         )
         return SnapshotException(message)
+
+
+def _is_environment(folder: str) -> bool:
+    return os.path.isfile(os.path.join(folder, ENVIRONMENT))
 
 
 def _ignores(root: str) -> Ignores:

@@ -24,6 +24,25 @@ _SHARED = {
 """Arguments, and what a `run_config` calls them."""
 
 
+class RunSettings:
+    """The `run_config` of a ScriptRunConfig that was given none: what is set here counts.
+
+    >>> config = ScriptRunConfig("src", script="train.py")
+    >>> config.run_config.arguments = ["--lr", 0.1]
+    >>> config.line()
+    ['python', 'train.py', '--lr', '0.1']
+    """
+
+    __slots__ = (*_SHARED.values(),)
+
+    def __getattr__(self, name: str) -> None:
+        """Return None for what was not set; AttributeError, which says what there is, else."""
+        if name in self.__slots__:
+            return
+        message = f"run_config has {', '.join(self.__slots__)}, and no {name}"
+        raise AttributeError(message)
+
+
 class ScriptRunConfig:
     """A script or a command, the folder it needs, and where and with what it runs.
 
@@ -32,9 +51,9 @@ class ScriptRunConfig:
     `python` is the interpreter of `environment`. `compute_target`: see `objrun.submission.targets`;
     None and "local" start it at once on this machine. `environment`: the folder of a virtual
     environment, or an interpreter; None: that of the caller. `max_run_duration_seconds`: it is
-    canceled after so long, more than 0. `run_config`: any object with some of these as attributes,
-    which count where the argument is not given. `docker_runtime_config` is accepted, and means
-    nothing.
+    canceled after so long, more than 0. `run_config`: any object with `target` and others of these
+    as attributes, which count where the argument is not given, and where they are set later.
+    `docker_runtime_config` is accepted, and means nothing.
 
     Raises UserErrorException where script and command are both given, or neither, for a duration
     that is not above 0, and for `distributed_job_config` and `resume_from`, which there are not.
@@ -68,9 +87,10 @@ class ScriptRunConfig:
         self.environment = environment
         self.max_run_duration_seconds = max_run_duration_seconds
         self.command = command
-        self.run_config = run_config
-        for name, theirs in _SHARED.items():
-            self._share(name, getattr(run_config, theirs, None))
+        self.run_config: Any = RunSettings() if run_config is None else run_config
+        self._theirs = self._told()
+        for name, theirs in self._theirs.items():
+            self._share(name, theirs)
         if bool(self.script) == (not _is_blank(self.command)):
             message = "either a script or a command is wanted, and one that is not empty"
             raise UserErrorException(message)
@@ -87,8 +107,20 @@ class ScriptRunConfig:
         else:
             warnings.warn(f"{name} is given twice: that of run_config is ignored", stacklevel=4)
 
+    def _told(self) -> dict[str, Any]:
+        """Return what `run_config` says by now."""
+        return {name: getattr(self.run_config, theirs, None) for name, theirs in _SHARED.items()}
+
+    def settle(self) -> None:
+        """Take over what was set in `run_config` since."""
+        before, self._theirs = self._theirs, self._told()
+        for name, theirs in self._theirs.items():
+            if theirs is not before[name]:
+                setattr(self, name, theirs)
+
     def line(self) -> list[str]:
         """Return the program with its arguments; the word `python` is the interpreter."""
+        self.settle()
         if self.script:
             given = self.arguments or []
             arguments = shlex.split(given) if isinstance(given, str) else [*map(str, given)]
@@ -99,6 +131,7 @@ class ScriptRunConfig:
 
     def interpreter(self) -> str | None:
         """Return the path of the interpreter, None for that of whoever launches the run."""
+        self.settle()
         if self.environment is None:
             return None
         if not isinstance(self.environment, str | os.PathLike):
@@ -116,6 +149,7 @@ class ScriptRunConfig:
 
     def check(self) -> None:
         """Raise ExperimentExecutionException where the folder or the script is not there."""
+        self.settle()
         if not Path(self.source_directory).is_dir():
             message = f"there is no folder {self.source_directory!r}"
             raise ExperimentExecutionException(message)

@@ -18,18 +18,23 @@ from objrun.context import OPTIONS, RUN_ID, URL
 from objrun.following import STREAM
 from objrun.outputs import capture, watch
 from objrun.protocol.log_writer import LogWriter
+from objrun.run_jobs import OUTPUT
 from objrun.secret import PREFIX, TOLD, is_secret_name
 from objrun.submission.endings import CANCELED, TOO_LONG, Ending, ending_of
-from objrun.submission.folders import work_folder
+from objrun.submission.folders import hold, remove, work_folder
 from objrun.submission.group import Group
 from objrun.submission.looks import Looks
 from objrun.submission.pump import Pump, Secrets
+from objrun.submission.slots import close
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from objrun.run import Run
     from objrun.submission.job import Job
+
+OWN: Final = "logs/std_log.script.txt"
+"""The name of a file that a script has left as OUTPUT, which is what it has printed."""
 
 _TICK: Final = 0.02
 
@@ -42,24 +47,28 @@ class Launch:
         self.job, self.run = job, run
         self.looks = Looks(run.get_status)
         self.folder = work_folder(job.run_id)
+        self._is_needless = False
 
     def do(self) -> None:
         """Launch the run, unless it is canceled already or another launcher has it."""
-        if not self.run.begin_work(self.folder):
+        if not self.run.begin_work(self.folder, self.job.python):
             return
         try:
-            ending = self._worked()
+            with self._source() as folder:
+                ending = self._worked(folder)
         except BaseException as error:
             self.run.end_work("Failed", error_of(error, None))
             raise
         self.run.end_work(*ending)
 
-    def _worked(self) -> Ending:
-        with self._source() as folder, tempfile.TemporaryDirectory(prefix="objrun-") as private:
-            # As on Azure ML both are there, so that scripts write into them without further ado.
-            outputs = watch([os.path.join(folder, name) for name in ("outputs", "logs")])
+    def _worked(self, folder: str) -> Ending:
+        whole = watch(folder)
+        # As on Azure ML both are there, so that scripts write into them without further ado.
+        outputs = watch([os.path.join(folder, name) for name in ("outputs", "logs")])
+        log = LogWriter(self.run.id, STREAM)
+        with tempfile.TemporaryDirectory(prefix="objrun-") as private:
             secrets = Secrets(private)
-            pump = Pump(LogWriter(self.run.id, STREAM), secrets, self.run.keep_log)
+            pump = Pump(log, secrets, self.run.keep_log)
             for value in secrets_of(self.job.storage_options):
                 pump.masker.add(value)
             environment = self._environment(secrets)
@@ -76,10 +85,22 @@ class Launch:
                 code = group.end(self.job.grace)
                 tail = pump.finish()
                 secrets.close()
-            self.run.go_on("Finalizing")
-            if outputs:
-                capture(self.run.id, outputs.made(), self.run.upload_file)
-            return ending_of(code, reason, tail, self.job.limit)
+        self.run.go_on("Finalizing")
+        ending = ending_of(code, reason, tail, self.job.limit)
+        made = outputs.made() if outputs else {}
+        is_stored = capture(self.run.id, self._named(made, log), self.run.upload_file)
+        left = {*whole.made().values()} - {*made.values()} if whole else set()
+        is_stored &= all("/__pycache__/" in path for path in left)
+        self._is_needless = is_stored and ending.status == "Completed"
+        return ending
+
+    def _named(self, made: dict[str, str], log: LogWriter) -> dict[str, str]:
+        """Return files by names under which none hides what was printed, which says so."""
+        if OUTPUT not in made:
+            return made
+        log.add(f"\n[objrun: this is {OUTPUT}, that of the script is {OWN}]\n".encode())
+        self.run.keep_log(log)
+        return {OWN if name == OUTPUT else name: path for name, path in made.items()}
 
     def _waited(self, group: Group) -> str:
         """Wait until the program has ended, or is to be ended; return why, "" if by itself."""
@@ -97,12 +118,16 @@ class Launch:
 
     @contextmanager
     def _source(self) -> Iterator[str]:
-        """Have the snapshot in a new folder."""
+        """Have the snapshot in a new folder; it stays if there is in it what is not stored."""
+        held = hold(self.folder)
         try:
             yield self.run.unpack_snapshot(self.folder, self.job.snapshot)
         finally:
-            if not self.job.keeps_folder:
-                shutil.rmtree(self.folder, ignore_errors=True)
+            if self._is_needless or not self.job.keeps_folder:
+                remove(self.folder)
+            elif held is not None:
+                os.utime(held)
+            close(held)
 
     def _environment(self, secrets: Secrets) -> dict[str, str]:
         job = self.job

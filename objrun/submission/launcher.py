@@ -19,7 +19,7 @@ from objrun.protocol.chain import Chain
 from objrun.protocol.endings import unwind_on_sigterm
 from objrun.protocol.heartbeat import Heartbeat
 from objrun.protocol.live import run_scheme
-from objrun.submission.folders import work_folder
+from objrun.submission.folders import remove_old, work_folder
 from objrun.submission.job import Job
 from objrun.submission.looks import Looks
 from objrun.submission.slots import slot
@@ -47,6 +47,7 @@ def alone(text: str) -> None:
     with suppress(OSError):
         if not os.stat(told).st_size:
             os.unlink(told)
+    remove_old()
 
 
 def launch(job: Job) -> None:

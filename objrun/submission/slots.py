@@ -37,7 +37,7 @@ def slot(name: str, slots: int, is_wanted: Callable[[], bool]) -> Iterator[bool]
     folder = queue_folder(name)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     stamp = f"{clock.nanoseconds():020d}-{clock.random_hex(4)}"
-    held = _locked(folder / f"new-{stamp}")
+    held = locked(folder / f"new-{stamp}")
     # Under this name it is seen, and locked by then.
     ticket = (folder / f"new-{stamp}").rename(folder / f"ticket-{stamp}")
     taken: int | None = None
@@ -47,11 +47,11 @@ def slot(name: str, slots: int, is_wanted: Callable[[], bool]) -> Iterator[bool]
                 break
             clock.sleep(_LOOK)
         ticket.unlink(missing_ok=True)
-        _close(held)
+        close(held)
         yield taken is not None
     finally:
         ticket.unlink(missing_ok=True)
-        _close(taken)
+        close(taken)
 
 
 def _is_first(folder: Path, ticket: Path) -> bool:
@@ -59,20 +59,20 @@ def _is_first(folder: Path, ticket: Path) -> bool:
     for other in sorted(folder.glob("ticket-*")):
         if other == ticket:
             return True
-        if (dead := _locked(other, os.O_RDWR)) is None:
+        if (dead := locked(other, os.O_RDWR)) is None:
             return False
         other.unlink(missing_ok=True)
-        _close(dead)
+        close(dead)
     return True
 
 
 def _free(folder: Path, slots: int) -> int | None:
     """Return the lock of a free slot, None where there is none."""
-    locks = (_locked(folder / f"slot-{number}") for number in range(slots))
+    locks = (locked(folder / f"slot-{number}") for number in range(slots))
     return next((lock for lock in locks if lock is not None), None)
 
 
-def _locked(path: Path, how: int = os.O_RDWR | os.O_CREAT) -> int | None:
+def locked(path: Path, how: int = os.O_RDWR | os.O_CREAT) -> int | None:
     """Return a file that this call has locked, None where another has it or it is gone."""
     with suppress(FileNotFoundError):
         file = os.open(path, how | os.O_CLOEXEC, 0o600)
@@ -85,6 +85,7 @@ def _locked(path: Path, how: int = os.O_RDWR | os.O_CREAT) -> int | None:
     return None
 
 
-def _close(file: int | None) -> None:
+def close(file: int | None) -> None:
+    """Free a lock, if there is one."""
     if file is not None:
         os.close(file)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -171,6 +174,25 @@ class TestWith:
             msg = "bad"
             raise ValueError(msg)
         assert stored(run).status == "Completed"
+
+    def test_is_in_the_working_directory_of_before_again(
+        self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "below").mkdir()
+        with pytest.raises(ValueError, match="bad"), run:  # noqa: PT012
+            os.chdir("below")
+            with run.child_run():
+                os.chdir("/")
+            assert Path.cwd() == tmp_path / "below"
+            msg = "bad"
+            raise ValueError(msg)
+        assert Path.cwd() == tmp_path
+        with ThreadPoolExecutor(1) as pool, run.child_run() as child:
+            pool.submit(child.__enter__).result()
+            os.chdir("below")
+            pool.submit(child.__exit__, None, None, None).result()
+            assert Path.cwd() == tmp_path / "below"
 
     def test_works_on_children_and_returns_the_run(self, run: Run) -> None:
         with run, run.child_run("child") as child:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 NAMES = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/\\"), min_size=1, max_size=8
-).filter(lambda name: name not in (".", "..", ".git", *tree.IGNORE_FILES))
+).filter(lambda name: name not in (".", "..", *tree.NEVER, *tree.IGNORE_FILES))
 TREES = st.recursive(
     st.tuples(st.binary(max_size=3000), st.booleans()),
     lambda below: st.dictionaries(NAMES, below, max_size=4),
@@ -212,6 +212,18 @@ def grow(folder: Path, made: Tree) -> None:
 
 
 class TestIgnored:
+    def test_what_is_surely_no_source_is_left_out(self, source: Path) -> None:
+        before = identity(source)
+        for name in tree.NEVER:
+            write(source, {f"{name}/a/b": "", f"lib/{name}/a": ""})
+        write(source, {"env/pyvenv.cfg": "", "env/bin/python": "", "env/lib/a.py": ""})
+        assert identity(source) == before
+        write(source, {".amlignore": "", ".gitignore": "train.py"})  # it ignores nothing, and yet
+        assert names(source) == [
+            *(".amlignore", ".gitignore", "lib/model.py", "lib/weights.bin", "train.py")
+        ]
+        assert names(source / "node_modules") == ["a/b"]
+
     def test_git_is_left_out_and_nothing_else(self, source: Path) -> None:
         write(source, {".git/config": "", "lib/.git": "", "outputs/x": "", ".env": ""})
         assert names(source) == [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,7 +63,7 @@ def test_a_script_is_submitted(exp: Experiment, capsys: pytest.CaptureFixture[st
     )
     assert (config.source_directory, config.script) == (".", "hello.py")
     assert config.arguments == ["--name", "you"]
-    assert (config.command, config.run_config) == (None, None)
+    assert (config.command, config.run_config.target) == (None, None)
     run = exp.submit(config, tags={"kind": "greeting"})
     assert run.get_status() in ("Queued", "Starting", "Running", "Finalizing", "Completed")
     details = run.wait_for_completion(show_output=True)
@@ -78,7 +80,7 @@ def test_a_script_is_submitted(exp: Experiment, capsys: pytest.CaptureFixture[st
     assert run.type == "azureml.scriptrun"
     assert [each.id for each in Run.list(exp, type="azureml.scriptrun")] == [run.id]
     assert run.get_detailed_status() == {"status": "Completed", "details": None}
-    assert len(run.clean()) == 1
+    assert run.clean() == []
 
 
 def test_a_command_is_submitted(exp: Experiment) -> None:
@@ -126,6 +128,26 @@ def test_a_script_that_fails(exp: Experiment) -> None:
     with pytest.raises(ActivityFailedException, match="too hot"):
         run.wait_for_completion()
     assert run.get_details()["error"]["error"]["message"] == "ValueError: too hot"
+
+
+def test_the_run_configuration_of_a_notebook_is_heeded() -> None:
+    src = ScriptRunConfig(source_directory=".", script="hello.py", compute_target="nowhere")
+    src.run_config.environment = sys.prefix
+    src.run_config.target = "local"
+    src.run_config.arguments = ["--name", "you"]
+    assert src.line() == ["python", "hello.py", "--name", "you"]
+    assert src.interpreter() == f"{sys.prefix}/bin/python"
+    assert (src.compute_target, src.environment) == ("local", sys.prefix)
+    with pytest.raises(AttributeError, match=r"run_config has .*environment.*and no docker"):
+        src.run_config.docker.use_docker = True
+    with pytest.raises(AttributeError, match="node_count"):
+        src.run_config.node_count = 2
+    theirs = SimpleNamespace(target="local", script=None)
+    src = ScriptRunConfig(".", "hello.py", run_config=theirs)
+    theirs.environment = "no-such-place"
+    with pytest.raises(UserErrorException, match="no-such-place"):
+        src.interpreter()
+    assert (src.run_config, src.compute_target, src.script) == (theirs, "local", "hello.py")
 
 
 def test_what_there_is_not_is_refused() -> None:

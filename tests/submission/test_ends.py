@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from objrun import LocalTarget, clock
-from objrun.errors import ActivityFailedException, ExperimentExecutionException, StatusWarning
+from objrun.errors import ActivityFailedException, StatusWarning
 from objrun.protocol import heartbeat
+from objrun.submission.folders import work_folder
 from tests.submission.conftest import ended, log_of, until
 
 if TYPE_CHECKING:
@@ -235,7 +236,5 @@ def test_details_and_logs(local_ws: Workspace, submit: Submit, tmp_path: Path) -
         "local", status="Completed", workspace=local_ws
     )] == [run.id]  # fmt: skip
     assert [*run.list_by_compute("local", workspace=local_ws)] == []
-    (told,) = run.clean()
-    assert not Path(told.removeprefix("removed ")).exists()
-    with pytest.raises(ExperimentExecutionException, match="nothing to clean"):
-        run.clean()
+    assert not Path(work_folder(run.id)).exists()
+    assert run.clean() == []
