@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import islice
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
@@ -100,11 +101,12 @@ def test_any_damage_is_an_error_and_no_crash(plain: bool) -> None:
 
 
 def read_between(*, plain: bool) -> None:
-    """Read every damaged segment together with a sound one on either side, which must not move."""
+    """Read damaged segments together with a sound one on either side, which must not move."""
     whole = sound(plain=plain)
     expected = full_frame(points_of([Shard(segment(*KEY), KEY, 0, whole)]).chunk).drop("writer")
     keys = [KEY._replace(writer=f"00000000000000a{place}") for place in range(3)]
-    for data in damaged(whole):
+    # One in seven, cuts and bits in turn: each is read alone above.
+    for data in islice(damaged(whole), 0, None, 7):
         shards = [
             Shard(segment(*key), key, 0, each)
             for key, each in zip(keys, (whole, data, whole), strict=True)
