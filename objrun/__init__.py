@@ -13,6 +13,7 @@ calls.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -77,11 +78,12 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         from objrun.elsewhere import advice
 
-        if told := advice(name):
-            # Of an AttributeError `from objrun import ...` would not tell the message.
+        told = advice(name)
+        # Of an AttributeError `from objrun import ...` would not tell the message.
+        is_import = sys._getframe(1).f_code.co_name == "_handle_fromlist"  # noqa: SLF001 - no other way
+        if told and is_import:
             raise ImportError(told)
-        message = f"module 'objrun' has no attribute {name!r}"
-        raise AttributeError(message)
+        raise AttributeError(told or f"module 'objrun' has no attribute {name!r}")
     home = _HOMES.get(name)
     value = getattr(import_module(home) if home else errors, name)
     globals()[name] = value

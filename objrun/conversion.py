@@ -70,6 +70,22 @@ def to_scalar(value: Any, where: str) -> Scalar:
     raise UserErrorException(message)
 
 
+def check_pair(name: object, value: object) -> None:
+    """Raise UserErrorException for what other trackers take: a dict of several metrics.
+
+    `value` is `...` where none was given.
+    """
+    if isinstance(name, Mapping):
+        message = (
+            "log takes one metric, its name and value: log_metrics({...}, step=...) logs several, "
+            "log_row(name, ...) a row of a table"
+        )
+        raise UserErrorException(message)
+    if value is ...:
+        message = f"metric {name!r}: no value is given: log(name, value)"
+        raise UserErrorException(message)
+
+
 def to_logged_scalar(value: Any, where: str) -> Scalar:
     """Return what `log` keeps: like `to_scalar`, but other objects become their `repr`.
 

@@ -38,7 +38,8 @@
     └── RunEnvironmentException        this process was not started as a run of objrun
 
 Warnings derive from `ObjrunWarning`, so one filter silences or escalates them all.
-The names ending in `Exception` are those of Azure ML's SDK.
+The names ending in `Exception` are those of Azure ML's SDK; `AzureMLException` is another name of
+`ObjrunError`.
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ class ObjrunError(Exception):
         """Keep the message."""
         super().__init__(message)
         self.message = message
+
+
+AzureMLException = ObjrunError
+"""What scripts catch that were written for Azure ML."""
 
 
 class UserErrorException(ObjrunError, ValueError):

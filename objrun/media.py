@@ -207,7 +207,12 @@ class RunMedia(RunMetrics):
 
         where = f"metric {check_key(name, 'metric')!r}"
         try:
-            data = orjson.dumps(check(value, kind))
+            document = check(value, kind)
+        except UserErrorException as error:
+            message = f"{where}: {error.message}\nobjrun.schemas.{kind}() makes a document"
+            raise UserErrorException(message) from None
+        try:
+            data = orjson.dumps(document)
         except (TypeError, ValueError) as error:
             message = f"{where}: what the document holds is no JSON: {error}"
             raise UserErrorException(message) from None

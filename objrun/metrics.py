@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from objrun.clock import monotonic, nanoseconds, sleep
-from objrun.conversion import to_items, to_list, to_logged_scalar, to_row, to_step
+from objrun.conversion import check_pair, to_items, to_list, to_logged_scalar, to_row, to_step
 from objrun.errors import MetricDroppedWarning
 from objrun.format.names import check_key
 from objrun.format.values import dumps, to_point
@@ -76,7 +76,9 @@ class RunMetrics:
         self._plain: dict[str, array[int]] = {}
         self._families: dict[str, str] = {}
 
-    def log(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
+    def log(
+        self, name: str, value: Any = ..., description: str = "", step: int | None = None
+    ) -> None:
         """Log one value of a metric and return at once; a background thread stores it.
 
         `value` is None, bool, int, float, str, or a numpy scalar, array or tensor of one element;
@@ -100,6 +102,7 @@ class RunMetrics:
 
     def _log_any(self, name: str, value: Any, step: Any) -> None:
         """Log what the hot path does not know: a new name, another type, a faulty call."""
+        check_pair(name, value)
         check_key(name, "metric")
         # float64 of numpy is a float: what most programs log.
         known = isinstance(value, float)

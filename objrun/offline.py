@@ -10,7 +10,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun import clock
-from objrun.conversion import to_text
+from objrun.conversion import check_pair, to_text
 from objrun.errors import FileNotInRunError, RunEnvironmentException
 from objrun.run import Run
 from objrun.source import look_for
@@ -101,8 +101,11 @@ class OfflineRun:
         self.properties: dict[str, str | None] = {}
         self._params: dict[str, Any] = {}
 
-    def log(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:
+    def log(
+        self, name: str, value: Any = ..., description: str = "", step: int | None = None
+    ) -> None:
         """Print a value."""
+        check_pair(name, value)
         at = "" if step is None else f" (step {step})"
         print(f"Attempted to log scalar metric {name}{at}:\n{value}")
 

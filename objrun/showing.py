@@ -14,7 +14,9 @@ from objrun import clock
 from objrun.cards.markup import card, element
 from objrun.cards.model import RunRow, RunView, Series
 from objrun.cards.pages import counts_line, run_card, runs_table
+from objrun.cards.texts import kind_text
 from objrun.errors import ObjrunError
+from objrun.thumbnails import thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,43 +53,54 @@ def row_of(state: RunState, metrics: Mapping[str, float]) -> RunRow:
     )
 
 
-def run_view(run: Run) -> RunView:
-    """Read all that is shown of a run; what of it cannot be read is told in `note`."""
+def run_view(run: Run, *, pictures: bool = False) -> RunView:
+    """Read all that is shown of a run, with small images if wanted: one more request.
+
+    What of it cannot be read is told in `note`.
+    """
     state = run.state
     error = state.error or {}
     told = ": ".join(str(error[key]) for key in ("code", "message") if error.get(key))
     series: Sequence[Series] = ()
+    others: Mapping[str, str] = {}
+    shown: Mapping[str, str] = {}
     note = ""
     try:
-        series, other = series_of(run.metrics().collect())
-        note = f"and {other} metrics without numbers" if other else ""
+        points = run.metrics().collect()
+        series, others = series_of(points)
+        if pictures:
+            shown = thumbnails(run.experiment.workspace.querying(), run.id, points)
     except ObjrunError as fault:
         note = f"not all could be read: {fault.message}"
     return RunView(
         row=row_of(replace(state, status=run.status), {}),
         metrics=series,
+        others=others,
+        pictures=shown,
         description=state.description or "",
         error=told,
         note=note,
     )
 
 
-def series_of(points: pl.DataFrame) -> tuple[list[Series], int]:
-    """Return the metrics with numbers of one run, and how many there are without."""
-    found, others = [], 0
+def series_of(points: pl.DataFrame) -> tuple[list[Series], dict[str, str]]:
+    """Return the metrics with numbers of one run, and what those without are, by name."""
+    found, others = [], {}
     for part in points.partition_by("name", maintain_order=True):
         numbers = part.drop_nulls("value")
         if numbers.height:
             steps = None if numbers["step"].null_count() else numbers["step"].to_list()
             found.append(Series(part["name"][0], numbers["value"].to_list(), steps))
         else:
-            others += 1
+            kind, data = part["kind"][0], part["data"][-1]
+            is_text = kind in ("scalar", "text") and part["type"][-1] != "blob"
+            others[part["name"][0]] = str(data) if is_text else kind_text(kind, part.height)
     return found, others
 
 
 def run_html(run: Run) -> str:
-    """Return the card of a run: one reading of its points."""
-    return run_card(run_view(run))
+    """Return the card of a run: one reading of its points, and one of small images."""
+    return run_card(run_view(run, pictures=True))
 
 
 def list_html(workspace: Workspace, runs: Sequence[Run], total: int) -> str:

@@ -68,7 +68,7 @@ class LiveRun:
             note = f"not all could be read: {fault.message}"
         found = run_view(self._run)
         if self._view and not found.metrics:
-            found = replace(found, metrics=self._view.metrics)
+            found = replace(found, metrics=self._view.metrics, others=self._view.others)
         shown = replace(found, log=self._tail, log_name=FOLDER + STREAM, note=note or found.note)
         self._view = shown
         return shown

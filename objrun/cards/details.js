@@ -175,6 +175,7 @@ function render({ model, el }) {
       panels.append(...state.metrics.map((metric) => chart(metric, weight)));
       pieces.push(title, panels);
     }
+    pieces.push(...chips("other metrics", state.others));
     if (state.note) pieces.push(make("div", "muted", state.note));
     if (state.log) pieces.push(make("h4", "", state.log_name), make("pre", "", state.log));
     root.replaceChildren(...pieces);

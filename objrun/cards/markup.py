@@ -42,6 +42,10 @@ background:none;font-size:12.5px}
 .objrun .error{color:#d9435e;white-space:pre-wrap;overflow-wrap:anywhere}
 .objrun .spark path{fill:none;stroke:#3b7ddd;stroke-width:1.5;stroke-linejoin:round}
 .objrun .spark .odd{fill:#d9435e}
+.objrun .pictures{display:flex;flex-wrap:wrap;gap:10px;margin:8px 0 2px}
+.objrun figure{margin:0;font-size:11.5px}
+.objrun figure img{display:block;height:110px;max-width:220px;object-fit:contain;\
+border:1px solid rgba(128,128,128,.25);border-radius:4px}
 .objrun pre{font-size:12px;max-height:220px;overflow:auto;margin:2px 0;padding:6px 8px;\
 border:1px solid rgba(128,128,128,.3);border-radius:5px;background:none;color:inherit}
 """.strip()

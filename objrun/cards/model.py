@@ -61,7 +61,10 @@ class Series:
 
 @dataclass(frozen=True)
 class RunView:
-    """All that the card of one run shows."""
+    """All that the card of one run shows.
+
+    `others`: what the metrics without numbers are, by name; `pictures`: images as data URIs.
+    """
 
     row: RunRow
     metrics: Sequence[Series] = ()
@@ -70,6 +73,8 @@ class RunView:
     note: str = ""
     log: str = ""
     log_name: str = ""
+    others: Mapping[str, str] = field(default_factory=dict)
+    pictures: Mapping[str, str] = field(default_factory=dict)
 
     def state(self, slices: int = 240) -> dict[str, Any]:
         """Return it as JSON for a browser: of each metric about twice `slices` points.
@@ -93,6 +98,7 @@ class RunView:
             "note": self.note,
             "log": self.log,
             "log_name": self.log_name,
+            "others": dict(self.others),
             "metrics": [_curve(series, slices) for series in self.metrics],
         }
 

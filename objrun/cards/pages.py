@@ -35,6 +35,10 @@ def run_card(run: RunView) -> str:
         pieces += [element("h4", "params"), chips(row.params, most=60)]
     if run.metrics:
         pieces += [element("h4", "metrics"), _metrics(run)]
+    if run.others:
+        pieces += [element("h4", "other metrics"), chips(run.others, most=60)]
+    if run.pictures:
+        pieces.append(_pictures(run.pictures))
     if run.note:
         pieces.append(_line(element("span", run.note, "muted", most=300)))
     if run.log:
@@ -53,8 +57,20 @@ def _lines(log: str) -> str:
 def _times(row: RunRow) -> Markup:
     took = duration_text(row.seconds)
     how = "after" if row.ended else "for"
-    told = [f"{how} {took}" if took else "", f"started {moment_text(row.started)} UTC"]
-    return element("span", " · ".join(part for part in told if part), "muted")
+    started = f"started {moment_text(row.started)} UTC" if row.started else "never started"
+    told = [f"{how} {took}"] if took else []
+    if row.started or row.ended:
+        told.append(started)
+    return element("span", " · ".join(told), "muted")
+
+
+def _pictures(pictures: Mapping[str, str]) -> Markup:
+    shown = (
+        f'<figure><img src="{text(source, len(source))}" alt=""/>'
+        f"{element('figcaption', name, 'muted', 24)}</figure>"
+        for name, source in pictures.items()
+    )
+    return Markup(f'<div class="pictures">{"".join(shown)}</div>')
 
 
 def _metrics(run: RunView) -> Markup:

@@ -51,6 +51,22 @@ def value_text(value: Any, most: int = 60) -> str:
     return short_name(str(value), most)
 
 
+def kind_text(kind: str, count: int = 1) -> str:
+    """Return how many of a kind of metric there are.
+
+    >>> kind_text("image"), kind_text("histogram", 5), kind_text("residuals")
+    ('an image', '5 histograms', 'residuals')
+    >>> kind_text("confusion_matrix", 2), kind_text("predictions", 2)
+    ('2 confusion matrices', '2 predictions')
+    """
+    word = kind.replace("_", " ")
+    if word.endswith("s"):
+        return word if count == 1 else f"{count:,} {word}"
+    if count == 1:
+        return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+    return f"{count:,} {word.removesuffix('ix')}{'ices' if word.endswith('ix') else 's'}"
+
+
 def duration_text(seconds: float | None) -> str:
     """Return a duration in two units at most; nothing for None.
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from objrun import clock
+from objrun.cards.texts import kind_text
 from objrun.cli.find import find_run, shown_state
 from objrun.cli.layout import GAP, Column, print_table
 from objrun.cli.options import Json, RunName, StorageOptions, Url, open_workspace
@@ -171,7 +172,7 @@ def metric_rows(points: pl.DataFrame) -> list[dict[str, Any]]:
             row |= {k: summaries[name][k] for k in ("last", "min", "max", "nan_count")}
             row["values"] = part["value"].drop_nulls().to_list()
         else:
-            row["last"] = part["data"][-1] if kind == "scalar" else f"a {kind}"
+            row["last"] = part["data"][-1] if kind == "scalar" else kind_text(kind, part.height)
         rows.append(row)
     return rows
 

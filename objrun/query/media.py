@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from objrun.cards.pictures import bundle
 from objrun.errors import CorruptObjectError, Problem
 from objrun.format.frames import decode_frame
 from objrun.format.media import Blob, parse_reference
@@ -45,6 +46,10 @@ class MetricArtifact:
 
         return orjson.loads(self.data)
 
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Show an image in a notebook."""
+        return bundle(f".{self.filename.rpartition('.')[2]}", self.data, repr(self))
+
     def __repr__(self) -> str:
         """Tell the kind and size instead of the bytes."""
         return f"MetricArtifact({self.metric_type}, {self.path}, {len(self.data)} bytes)"
@@ -72,6 +77,10 @@ class LoggedImage:
     def data(self) -> bytes:
         """The bytes; those of the images behind it are fetched along, by few requests."""
         return self._reader.read(self._place)
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        """Show it in a notebook."""
+        return bundle(self.ending, self.data, repr(self))
 
     def __repr__(self) -> str:
         """Tell what it is."""

@@ -42,6 +42,9 @@ def check(value: Any, kind: str) -> dict[str, Any]:
       data.bin_counts: must have 1 items, not 2
     """
     document = read(value)
+    if not isinstance(document, dict):
+        message = f"a {kind} is a dict, or its JSON text, not {type(value).__name__}"
+        raise UserErrorException(message)
     found = problems(document, kind)
     if found:
         shown = found[:_SHOWN]
@@ -49,7 +52,7 @@ def check(value: Any, kind: str) -> dict[str, Any]:
             shown.append(f"and {len(found) - _SHOWN} more")
         lines = "".join(f"\n  {problem}" for problem in shown)
         raise UserErrorException(f"not a valid {kind} document:{lines}")
-    return document  # type: ignore[no-any-return]  # what has no problems is a dict
+    return document
 
 
 def read(value: Any) -> Any:
@@ -61,7 +64,7 @@ def read(value: Any) -> Any:
         try:
             return json.loads(value)
         except ValueError as error:
-            raise UserErrorException(f"not valid JSON: {error}") from None
+            raise UserErrorException(f"{value[:60]!r} is not valid JSON: {error}") from None
     return to_json(value)
 
 

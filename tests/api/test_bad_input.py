@@ -176,6 +176,17 @@ def test_steps_have_64_bits(run: Run, step: int) -> None:
 
 
 VALUES: dict[str, tuple[Call, tuple[str, ...]]] = {
+    "several": (lambda run: run.log({"a": 1}), ("log_metrics({...}, step=...)", "log_row(")),
+    "several at a step": (lambda run: run.log({"a": 1}, 2), ("log_metrics", "log_row")),
+    "no value": (lambda run: run.log("x"), ("'x'", "no value")),
+    "document": (
+        lambda run: run.log_confusion_matrix("x", np.eye(2)),
+        ("'x'", "is a dict, or its JSON text, not ndarray", "objrun.schemas.confusion_matrix()"),
+    ),
+    "document of no JSON": (
+        lambda run: run.log_residuals("x", "a/b"),
+        ("'a/b' is not", "JSON"),
+    ),
     "list": (lambda run: run.log("x", [1]), ("'x'", "a list", "use log_list")),
     "range": (lambda run: run.log("x", range(2)), ("'x'", "a range", "use log_list")),
     "generator": (lambda run: run.log("x", (i for i in [1])), ("generator", "use log_list")),

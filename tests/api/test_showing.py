@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +13,8 @@ from objrun.storage.wrappers import CountingStore, FaultyStore
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from objrun import Run
 
 
 @pytest.fixture
@@ -40,8 +43,41 @@ def test_a_run_costs_one_reading_of_its_points(store: str) -> None:
     counting.reset()
     html = run._repr_html_()
     assert sum(counting.counts.values()) <= 6
-    for part in ("e / 30", "Completed", "lr=3.625", "loss", "<svg", "and 1 metrics without"):
+    for part in ("e / 30", "Completed", "lr=3.625", "loss", "<svg", "text=words"):
         assert part in html
+
+
+def test_a_card_has_a_few_small_images_for_one_request(tmp_path: Path) -> None:
+    workspace, counting = counted(str(tmp_path))
+    with Experiment(workspace, "e").start_logging() as run:
+        for step in range(3):
+            for name in "abcdefgh":
+                run.log_image(name, path=b"GIF89a%d" % step, step=step)
+        run.log_image("large", path=b"GIF89a" + bytes(1 << 20))
+        run.log_image("scan", path=b"II*\0")
+    run = Experiment(workspace, "e").get_runs()[0]
+    counting.reset()
+    html = run._repr_html_()
+    assert counting.counts["get_range"] == 1
+    assert html.count("<img") == 6
+    assert b64encode(b"GIF89a2").decode() in html, "the last of each"
+    for part in ("a=3 images", "large=an image", "scan=an image"):
+        assert part in html
+    assert len(html) < 20_000
+
+
+def test_an_image_shows_itself(run: Run) -> None:
+    bundles = {}
+    for path in (b"GIF89a", b"<svg onload='x'/>", b"II*\0"):
+        run.log_image("image", path=path)
+    for image in run.images():
+        bundles[image.ending] = image._repr_mimebundle_(include=None, exclude=None)
+    assert bundles[".gif"]["image/gif"] == b64encode(b"GIF89a").decode()
+    assert "<img" in bundles[".svg"]["text/html"]
+    assert "onload" not in bundles[".svg"]["text/html"], "no script of it runs"
+    assert [*bundles[".tiff"]] == ["text/plain"]
+    artifact = run.get_metrics("image", populate=True)["image"][0]
+    assert artifact._repr_mimebundle_()["image/gif"] == b64encode(b"GIF89a").decode()
 
 
 def test_a_list_shows_the_first_runs_for_few_requests(store: str) -> None:

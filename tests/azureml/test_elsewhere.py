@@ -21,6 +21,9 @@ def test_an_import_of_what_is_not_there_says_what_to_do(name: str) -> None:
     with pytest.raises(ImportError, match=rf"objrun has no {name}: \w.{{30}}"):
         exec(f"from objrun import {name}")  # noqa: S102 - as a script does it
     assert name not in objrun.__all__
+    assert not hasattr(objrun, name)
+    with pytest.raises(AttributeError, match=f"objrun has no {name}: "):
+        getattr(objrun, name)
 
 
 @pytest.mark.parametrize(

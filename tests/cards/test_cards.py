@@ -18,6 +18,9 @@ AT = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 HOSTILE = "</style><script>alert('\"&')</script>\u202e\x00]]>"
 
 
+TEXTS = dict.fromkeys(("description", "error", "note", "log", "log_name"), HOSTILE)
+
+
 def row(number: int = 1, **changes: object) -> RunRow:
     known = {
         "experiment": "digits",
@@ -49,13 +52,25 @@ def test_the_card_of_a_run_tells_all() -> None:
         [Series("loss", [2.0, math.nan, 1.0], [0, 1, 2])],
         description="about",
         error="OOM: no memory",
-        note="and 2 metrics without numbers",
+        note="not all could be read",
+        others={"confusion": "a confusion matrix"},
+        pictures={"digit": "data:image/gif;base64,R0lGODlh"},
     )
     told = words(run_card(view))
     for part in ("digits / 1 wide", "Running", "1m 15s", "2025-01-02 03:04 UTC", "id id-1"):
         assert part in told
-    for part in ("model=cnn", "lr=0.1", "loss", "about", "OOM: no memory", "and 2 metrics"):
+    for part in ("model=cnn", "lr=0.1", "loss", "about", "OOM: no memory", "not all could"):
         assert part in told
+    for part in ("confusion=a confusion matrix", "digit"):
+        assert part in told
+    (image,) = parsed(run_card(view)).iter("img")
+    assert image.get("src") == "data:image/gif;base64,R0lGODlh"
+
+
+def test_a_run_that_never_started_says_so() -> None:
+    assert "started" not in words(run_card(RunView(row(started=None, seconds=None))))
+    ended = row(started=None, ended=AT, seconds=None, status="Failed")
+    assert "Failednever startedid" in words(run_card(RunView(ended)))
 
 
 def test_hostile_texts_stand_as_text() -> None:
@@ -63,7 +78,9 @@ def test_hostile_texts_stand_as_text() -> None:
     view = RunView(
         row(title=HOSTILE, run_id=HOSTILE, status=HOSTILE, tags=items, params=items),
         [Series(HOSTILE, [1.0, 2.0])],
-        *[HOSTILE] * 5,
+        **TEXTS,
+        others=items,
+        pictures=items,
     )
     several = [row(i, title=HOSTILE, params={HOSTILE: i}, tags=items) for i in range(3)]
     for html in (run_card(view), runs_table(several, 9, HOSTILE)):
@@ -93,7 +110,8 @@ def test_a_card_stays_small() -> None:
     long = "x" * 10_000
     series = [Series(f"{long}{i}", [float(n) for n in range(1_000)]) for i in range(200)]
     items = {f"{i}{long}": long for i in range(500)}
-    view = RunView(row(title=long, tags=items, params=items), series, *[long] * 5)
+    shown = row(title=long, tags=items, params=items)
+    view = RunView(shown, series, long, long, long, long, long, others=items)
     assert len(run_card(view)) < 200_000
     assert "and 170 more metrics" in words(run_card(view))
     rows = [row(i, tags=items, params={f"{i}{k}": v for k, v in items.items()}) for i in range(25)]

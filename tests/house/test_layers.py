@@ -47,7 +47,7 @@ PARTS = {
     "protocol": Part("errors clock logs format storage", "orjson pyarrow"),
     # L3
     "tables": Part("errors clock logs format storage protocol", "orjson polars pyarrow"),
-    "query": Part("errors clock format storage protocol tables", "orjson polars pyarrow"),
+    "query": Part("errors clock cards format storage protocol tables", "orjson polars pyarrow"),
     # L4: a worker imports these, and pays for polars only when it asks a question
     "api": Part(
         "errors clock logs schemas cards format storage protocol",
@@ -60,7 +60,7 @@ PARTS = {
     "objrun": Part("errors", "", "api"),
     # L5
     "cli": Part(
-        "errors clock format storage protocol query api objrun demo",
+        "errors clock cards format storage protocol query api objrun demo",
         "click numpy polars rich typer",
         "cli dask numpy plotext polars sklearn tables query api run_list",
     ),
