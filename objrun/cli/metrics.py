@@ -6,21 +6,22 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.cells import cell_len
 
+from objrun.cards.texts import kind_text
 from objrun.cli.find import find_run
-from objrun.cli.layout import Column, in_full, print_table
+from objrun.cli.layout import Column, print_table
 from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_format, open_workspace
 from objrun.cli.output import new_console, print_lines, print_text
+from objrun.cli.program import program
 from objrun.cli.run_table import SHORT_ID, title_of
 from objrun.cli.style import one_line, short
+from objrun.cli.values import OWN, print_own, told_of
 from objrun.errors import ServiceException
 from objrun.format.names import choices
 from objrun.format.values import from_point
 
 if TYPE_CHECKING:
     import polars as pl
-    from rich.console import Console
 
     from objrun.run import Run
 
@@ -74,15 +75,15 @@ def metrics(
         print_lines(_documents(kept))
     elif as_csv:
         _print_csv(kept)
-    elif (
-        name is not None and not (recursive or superseded) and points["kind"][0] in ("row", "table")
-    ):
-        _print_logged_table(console, found.get_metrics(name)[name], most)
+    elif name is not None and not (recursive or superseded) and points["kind"][0] in OWN:
+        print_own(console, found, points, most)
     else:
         print_table(console, _columns(found, kept, recursive=recursive, screen=screen))
         if kept.height < points.height:
             told = f"the last {most} of each; {points.height} in all: --limit 0 shows them"
             console.print(told, style="dim")
+        if screen and "image" in kept["kind"]:
+            console.print(f"{program()} images {run} -o FOLDER writes images", style="dim")
 
 
 def _points(run: Run, name: str | None, *, recursive: bool, superseded: bool) -> pl.DataFrame:
@@ -126,14 +127,15 @@ def _print_csv(points: pl.DataFrame) -> None:
 
 
 def _columns(run: Run, points: pl.DataFrame, *, recursive: bool, screen: bool) -> list[Column]:
-    rows = points.select("run_id", "name", "step", "time", "type", "value", "data").rows()
-    values = [from_point(*row[4:]) for row in rows]
+    rows = points.select("run_id", "name", "step", "time", "kind", "type", "value", "data").rows()
+    values = [from_point(*row[5:]) for row in rows]
     numbers = all(isinstance(v, int | float) for v in values)
+    shown = [_shown(row[4], value) for row, value in zip(rows, values, strict=True)]
     return [
         *(_run_columns(run, [row[0] for row in rows], screen=screen) if recursive else []),
         Column("name", [one_line(row[1]) for row in rows], most=30),
         Column("step", [short(row[2]) for row in rows], right=True, least=12),
-        Column("value", [_shown(v) for v in values], right=numbers, most=60, least=12),
+        Column("value", shown, right=numbers, most=60, least=12),
         Column("time (UTC)", [f"{row[3]:%Y-%m-%d %H:%M:%S}" for row in rows], least=10),
     ]
 
@@ -155,25 +157,9 @@ def _run_columns(run: Run, ids: list[str], *, screen: bool) -> list[Column]:
     ]
 
 
-def _shown(value: Any) -> str:
-    return short(value) if isinstance(value, float) else one_line(str(value))
-
-
-def _print_logged_table(console: Console, table: dict[str, Any], most: int | None) -> None:
-    """Print the last `most` rows of a metric that is a table, or rows, with its own columns."""
-    columns, height = [], 0
-    for title, cells in table.items():
-        values = cells if isinstance(cells, list) else [cells]
-        height = len(values)
-        values = values[-most:] if most else values
-        right = all(isinstance(v, int | float) for v in values)
-        head, shown = one_line(title), [short(v) for v in values]
-        columns.append(Column(head, shown, right=right, least=3, most=max(24, cell_len(head))))
-    whole = in_full(columns, console.width) if console.is_terminal else columns
-    print_table(console, whole)
-    if len(whole) < len(columns):
-        told = f"and {len(columns) - len(whole)} more columns: --csv shows all"
-        console.print(told, style="dim")
-    if console.is_terminal and most and most < height:
-        told = f"the last {most:,} of {height:,} rows; --limit 0 shows all"
-        console.print(told, style="dim")
+def _shown(kind: str, value: Any) -> str:
+    if isinstance(value, float):
+        return short(value)
+    if kind == "histogram":
+        return f"{kind_text(kind)} of {short(sum(value['counts']))}"
+    return one_line(told_of(kind, value) if isinstance(value, str) else str(value))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
@@ -12,7 +13,7 @@ from objrun import clock
 from objrun.cards.texts import kind_text
 from objrun.cli.find import find_run, shown_state
 from objrun.cli.layout import GAP, Column, print_table
-from objrun.cli.options import Json, RunName, StorageOptions, Url, open_workspace
+from objrun.cli.options import OUTPUT, Json, RunName, StorageOptions, Url, open_workspace
 from objrun.cli.output import new_console, print_document
 from objrun.cli.run_table import run_document, seconds_of, title_of
 from objrun.cli.sparkline import sparkline
@@ -33,8 +34,18 @@ SHOWN: Final = 40
 """Rows of properties and of metrics at a terminal; JSON has all."""
 
 
+_RECORDED: Final = ("objrun.", "azureml.git.", "mlflow.source.git.", "ContentSnapshotId")
+"""What the names of properties begin with that objrun records by itself."""
+
+
 def show(
     run: RunName,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="Also the properties that objrun records.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     as_json: Json = False,
     url: Url = None,
     option: StorageOptions = None,
@@ -50,8 +61,14 @@ def show(
     console = new_console()
     state = shown_state(found)
     _print_identity(console, state)
-    for title, items in _notes(state):
-        _print_items(console, title, items)
+    own = {
+        key: value
+        for key, value in state.properties.items()
+        if everything or not key.startswith(_RECORDED)
+    }
+    for title, items in (("params", dict(state.params)), ("properties", own)):
+        if items:
+            _print_items(console, title, items)
     # After all else: a damaged segment is an error, and the rest has been shown by then.
     _print_metrics(console, found.metrics().collect())
 
@@ -96,6 +113,7 @@ def _print_identity(console: Console, state: RunState) -> None:
         "ended": moment(state.ended, now),
         "description": one_line(state.description or ""),
         "tags": tag_text(state.tags),
+        **_recorded(state.properties),
     }
     if error:
         code = f"{error.get('code')}: " if error.get("code") else ""
@@ -103,11 +121,26 @@ def _print_identity(console: Console, state: RunState) -> None:
     _print_grid(console, {name: value for name, value in items.items() if value})
 
 
-def _notes(state: RunState) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if state.params:
-        yield "params", dict(state.params)
-    if state.properties:
-        yield "properties", dict(state.properties)
+def _recorded(properties: Mapping[str, str | None]) -> dict[str, str]:
+    """Return what objrun has recorded of a run, as people read it."""
+
+    def told(*names: str) -> list[str]:
+        return [value for name in names if (value := properties.get(name))]
+
+    commit = (properties.get("azureml.git.commit") or "")[:12]
+    branch, place = told("azureml.git.branch"), told("azureml.git.repository_uri")
+    changed = ["with changes"] if told("azureml.git.dirty") else []
+    source = [commit, *(f"of {each}" for each in branch), *changed, *place] if commit else []
+    python = [f"Python {each}" for each in told("objrun.python")]
+    snapshot = [each[:12] for each in told("ContentSnapshotId")]
+    facts = {
+        "command": told("objrun.command"),
+        "source": source,
+        "snapshot": snapshot,
+        "target": told("objrun.target"),
+        "machine": [", ".join([*told("objrun.host"), *python, *told("objrun.platform")])],
+    }
+    return {name: one_line(" ".join(values)) for name, values in facts.items()}
 
 
 def _print_items(console: Console, title: str, items: Mapping[str, Any]) -> None:

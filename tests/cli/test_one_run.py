@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from objrun import Experiment, Run, Workspace
+from objrun import Experiment, Run, Workspace, schemas
 from tests.cli.conftest import ERROR
 
 if TYPE_CHECKING:
@@ -38,7 +38,21 @@ def test_show_has_all_that_is_noted(cli: Call) -> None:
     for noted in ("digits/1  a cnn", "Completed after", "done-1", "best model=cnn", "huge", "nan"):
         assert noted in out
     assert str(2**70) in out
-    assert "objrun.host" in out
+    assert "Python 3." in out
+    assert "objrun.host" not in out
+    assert "objrun.host" in cli("show", "digits/1", "--all").out
+
+
+def test_show_tells_the_source_of_a_run(bare: Call, tmp_path: Path) -> None:
+    git = {"commit": "0123456789abcdef", "branch": "main", "dirty": "True"}
+    facts = {f"azureml.git.{name}": value for name, value in git.items()}
+    own = {"data": "v2", "objrun.host": "h", "ContentSnapshotId": "f" * 64}
+    experiment = Experiment(Workspace(tmp_path / "store"), "e")
+    experiment.start_logging(properties=facts | own, snapshot_directory=None).complete()
+    lines = bare("--url", str(tmp_path / "store"), "show", "e/1").lines
+    assert "  source    0123456789ab of main with changes" in lines
+    assert "  snapshot  ffffffffffff" in lines
+    assert lines[lines.index("properties") + 1 :] == ["  data  v2"]
 
 
 def test_show_tells_why_a_run_failed(cli: Call) -> None:
@@ -171,6 +185,41 @@ def test_of_a_wide_table_whole_columns_are_shown(bare: Call, tmp_path: Path) -> 
     assert printed.lines[0].split() == [f"a_long_column_{n}" for n in (10, 11, 12, 13)]
     assert printed.lines[1].split() == ["10", "11", "12", "13"]
     assert printed.lines[2:] == ["and 36 more columns: --csv shows all"]
+
+
+def test_what_is_no_number_is_shown_as_what_it_is(bare: Call, tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+    with Experiment(Workspace(url), "e").start_logging(snapshot_directory=None) as run:
+        run.log_confusion_matrix("confusion", schemas.confusion_matrix(["a", "b"], ["a", "a"]))
+        run.log_accuracy_table("roc", schemas.accuracy_table([0, 1], [[0.9, 0.1], [0.2, 0.8]]))
+        run.log_residuals("residuals", schemas.residuals([1.0, 2.0], [1.5, 2.5], bins=2))
+        run.log_predictions("predictions", schemas.predictions([1.0, 2.0], [1.5, 2.5], bins=2))
+        for step in (1, 2):
+            run.log_text("answer", "forty-two\n\x1b[2J" * step**16, step=step)
+            run.log_histogram("weights", counts=[1, step], edges=[0, 1, 2], step=step)
+        run.log_image("dot", path=b"P1 1 2 0 0")
+
+    def shown(name: str, *options: str, width: int | None = None) -> list[str]:
+        printed = bare("--url", url, "metrics", "e/1", name, *options, width=width)
+        assert printed.code == 0, printed.err
+        return printed.lines
+
+    assert shown("confusion") == ["true  as a  as b", "a        1     0", "b        1     0"]
+    assert "plot e/1 confusion draws it" in " ".join(shown("confusion", width=200))
+    assert shown("roc")[0].split() == ["class", "TP", "FP", "TN", "FN"]
+    assert shown("residuals")[0].split() == ["from", "to", "counts"]
+    assert shown("predictions")[0].split() == ["from", "to", "counts", "averages", "errors"]
+    answers = shown("answer")
+    assert answers[:4] == ["step 1:", "forty-two", "?[2J", "step 2:"]
+    assert len(answers) > 60_000, "that of a blob is whole"
+    assert shown("answer", "--limit", "1")[0] == "step 2:"
+    assert [line.split()[:4] for line in shown("weights")[1:]] == [
+        ["1", "2", "0", "2"],
+        ["2", "3", "0", "2"],
+    ]
+    assert "an image, 1 x 2, 10 bytes" in shown("dot")[1]
+    assert "images e/1 -o FOLDER" in " ".join(shown("dot", width=200))
+    assert shown("dot", "--json")[0].count("media://") == 1, "programs get what run.open takes"
 
 
 def test_metrics_of_descendants(cli: Call) -> None:
