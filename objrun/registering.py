@@ -21,6 +21,7 @@ from objrun.protocol.models import claim
 from objrun.protocol.settle import insist
 from objrun.start import property_texts, tag_texts
 from objrun.storage.keys import check_key
+from objrun.storage.sharing import share
 
 if TYPE_CHECKING:
     import os
@@ -135,7 +136,11 @@ def _register(workspace: Workspace, draft: ModelState, sources: Sources) -> Chai
     for key in places.values():
         check_key(key)
     files = each(sources, lambda name: _store(store, places[name], name, sources[name]))
-    return claim(store, replace(draft, files=tuple(files)))
+    chain = claim(store, replace(draft, files=tuple(files)))
+    # Not before: files with the times of older ones could be taken for left over.
+    for file in files:
+        share(store, places[file.name], file.sha256)
+    return chain
 
 
 def _store(store: Store, key: str, name: str, source: Callable[[], Iterator[bytes]]) -> ModelFile:

@@ -15,9 +15,12 @@ from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_form
 from objrun.cli.output import new_console, print_csv, print_lines
 from objrun.cli.style import one_line
 from objrun.errors import FileConflictError
+from objrun.format import file_keys
+from objrun.protocol.settle import insist
 
 if TYPE_CHECKING:
     from objrun.run import Run
+    from objrun.storage import ObjectInfo
 
 FIELDS = ("name", "size", "modified", "key")
 
@@ -105,7 +108,15 @@ def upload(
 
 
 def _rows(run: Run) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "size": info.size, "modified": info.modified, "key": info.key}
-        for name, info in places_of(run.experiment.workspace.querying(), run.id).items()
-    ]
+    store = run.experiment.workspace.querying()
+    # The bytes of a file may be those of an older one, whose time they then have.
+    entries = insist(lambda: store.list(file_keys.run_files(run.id)))
+    times = {info.key: info.modified for info in entries}
+
+    def row(name: str, info: ObjectInfo) -> dict[str, Any]:
+        parsed = file_keys.parse_artifact(info.key)
+        entry = file_keys.run_file(run.id, name, parsed.version) if parsed else ""
+        modified = times.get(entry, info.modified)
+        return {"name": name, "size": info.size, "modified": modified, "key": info.key}
+
+    return [row(name, info) for name, info in places_of(store, run.id).items()]

@@ -29,6 +29,7 @@ from objrun.format.states import FileEntry
 from objrun.protocol.settle import insist, put_once
 from objrun.storage import in_flight
 from objrun.storage.keys import check_key
+from objrun.storage.sharing import share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -206,6 +207,7 @@ class _Upload:
         entries: list[FileEntry] = []
         key = file_keys.artifact(self.run, self.name, version)
         insist(lambda: self.store.upload(key, self._claiming(version, entries)))
+        share(self.store, key, entries[0].sha256)
         return entries[0]
 
     def _claimed(
@@ -226,6 +228,7 @@ class _Upload:
             held = self._held()
         key = file_keys.artifact(self.run, self.name, entry.version)
         insist(lambda: self.store.upload(key, parts()))
+        share(self.store, key, entry.sha256)
         return entry
 
     def _claiming(self, version: int, entries: list[FileEntry]) -> Iterator[bytes]:

@@ -38,6 +38,7 @@ from objrun.storage.recipes import (
     touch,
     write_scratch,
 )
+from objrun.storage.sharing import HINTS, Equals
 from objrun.storage.tree import Tree, refuse_unless_folder
 from objrun.storage.verbs import ObjectInfo
 
@@ -159,6 +160,14 @@ class LocalStore:
         """Return the time the file system stamps on a new file; see `Now`."""
         with _classified(f"cannot ask {self.url} for the time"):
             return _utc(stamp(self._scratch()))
+
+    def share(self, key: str, sha256: str) -> None:
+        """Make the file another name of one with the same bytes; see `Share`."""
+        check_key(key)
+        with suppress(OSError, StoreError):
+            if self._tree.is_plain(key.rpartition("/")[0]):
+                equals = Equals(self._tree, self._scratch(), durable=self._durable)
+                equals.share(key, sha256)
 
     @contextmanager
     def _opened(self, key: str) -> Iterator[tuple[int, int]]:
@@ -282,7 +291,8 @@ def _sweep(scratch: str) -> None:
     with os.scandir(scratch) as entries:
         for entry in entries:
             with suppress(OSError):
-                if entry.stat(follow_symlinks=False).st_mtime < oldest:
+                is_old = entry.stat(follow_symlinks=False).st_mtime < oldest
+                if is_old and entry.name != HINTS:
                     os.unlink(entry.path)
 
 

@@ -14,12 +14,14 @@ A test file subclasses it and says where a fresh store is::
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from objrun.errors import AlreadyExistsError, NotFoundError, UserErrorException
 from objrun.storage import connect, open_store, together
+from objrun.storage.sharing import LEAST, share
 from objrun.testing.races import RaceSuite, SharedRaceSuite
 
 if TYPE_CHECKING:
@@ -300,6 +302,20 @@ class StoreSuite(RaceSuite):
         store.upload("k", parts())
         assert seen == [b"before"]
         assert store.get_range("k", 2 * PART - 1, 9) == b"yz"
+
+    def test_sharing_is_not_seen(self, store: Store) -> None:
+        """Where a store keeps equal bytes once, each object is its own all the same."""
+        body = b"equal" * LEAST
+        for key in ("a/1", "a/2", "b/3"):
+            store.upload(key, [body])
+            share(store, key, sha256(body).hexdigest())
+        assert [(info.key, info.size) for info in store.list("")] == [
+            (key, len(body)) for key in ("a/1", "a/2", "b/3")
+        ]
+        store.put("a/1", b"")
+        store.delete(["a/2"])
+        assert [info.key for info in store.list("")] == ["a/1", "b/3"]
+        assert (store.get("a/1"), store.get("b/3")) == (b"", body)
 
     def test_the_clock(self, store: Store) -> None:
         """The store's clock is the one that its objects bear, never goes back, leaves nothing."""

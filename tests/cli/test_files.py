@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
+
+from objrun import Experiment, Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +43,20 @@ def test_what_is_uploaded_is_listed_and_downloaded(cli: Call, tmp_path: Path) ->
     assert not (tmp_path / "there/outputs/model.pt").exists()
     assert cli("download", "digits/1", "--to", "all").code == 0
     assert (tmp_path / "all/outputs/model.pt").read_bytes() == b"weights"
+
+
+def test_a_file_was_stored_when_it_was_whatever_bytes_it_shares(bare: Call, tmp_path: Path) -> None:
+    experiment = Experiment(Workspace(tmp_path / "store"), "digits")
+    runs = [experiment.start_logging(outputs=False) for _ in range(2)]
+    runs[0].upload_file("a", BytesIO(b"equal" * 20_000))
+    (old,) = tmp_path.glob("store/runs/*/artifacts/a")
+    os.utime(old, (0, 0))
+    runs[1].upload_file("a", BytesIO(b"equal" * 20_000))
+    (row,) = bare("--url", str(tmp_path / "store"), "files", runs[1].id, "--json").lines
+    assert old.stat().st_nlink == 2
+    assert json.loads(row)["modified"][:4] > "1970"
+    for run in runs:
+        run.complete()
 
 
 def test_other_content_is_refused_unless_it_is_asked_for(cli: Call, tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ import os
 import re
 import signal
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from objrun.storage import LocalStore, local, recipes, tree
+from objrun.storage import LocalStore, local, recipes, sharing, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 OLD: Final = b"old" * 1000
 NEW: Final = b"new!" * 5000
 KEY: Final = "a/b/object"
+OF_OLD: Final = sha256(OLD).hexdigest()
 
 CALLS: Final = {
     name
-    for module in (local, recipes, tree)
+    for module in (local, recipes, sharing, tree)
     for name in re.findall(r"\bos\.([a-z_]+)\(", inspect.getsource(module))
 }
 """All that the local store asks of the system."""
@@ -36,14 +38,19 @@ CALLS: Final = {
 def before(store: LocalStore, case: str) -> None:
     """What is there already."""
     store.put("other/object", OLD)
-    if case in {"replace", "delete"}:
+    if case in {"replace", "delete", "share"}:
         store.put(KEY, OLD)
+    if case == "share":
+        sharing.LEAST = 1  # type: ignore[misc]
+        store.share("other/object", OF_OLD)  # which leaves a hint
 
 
 def act(store: LocalStore, case: str) -> None:
     """What a process is killed in."""
     if case == "delete":
         store.delete([KEY])
+    elif case == "share":
+        store.share(KEY, OF_OLD)
     elif case in {"put", "replace"}:
         store.put(KEY, NEW)
     elif case == "empty":

@@ -70,6 +70,19 @@ def test_a_verb_is_done_or_not_begun(tmp_path: Path, case: str, durability: str)
         assert len([*scratch.iterdir()] if scratch.is_dir() else []) <= 1
 
 
+def test_a_file_gives_way_at_once_to_one_with_its_bytes(tmp_path: Path) -> None:
+    left, calls = killed(tmp_path, "share", "fsync")
+    assert {"link", "replace", "unlink"} <= {*calls}
+    inodes = []
+    for folder in left:
+        store = LocalStore(str(folder), durable=False)
+        assert stored(store) == OLD
+        inodes.append({(folder / key).stat().st_ino for key in (KEY, "other/object")})
+        assert len([*(folder / SCRATCH).iterdir()]) <= 2
+    assert [len(each) for each in inodes[:2]] == [2, 2]
+    assert [len(each) for each in inodes[-2:]] == [1, 1]
+
+
 @pytest.mark.parametrize("case", ["create", "named"])
 def test_who_comes_after_the_death_creates_once(tmp_path: Path, case: str) -> None:
     left, _ = killed(tmp_path, case, "none")

@@ -10,6 +10,7 @@ from objrun.format.documents import decode_file
 from objrun.protocol.copy.pair import read
 from objrun.protocol.files import StoredFile, entry_of, read_whole
 from objrun.protocol.settle import insist
+from objrun.storage.sharing import share
 
 if TYPE_CHECKING:
     from objrun.format.states import FileEntry
@@ -40,7 +41,10 @@ def copy_file(pair: Pair, run: str, key: str, size: int) -> int:
     if entry and theirs and not is_same(entry, theirs):
         message = f"{entry.name!r} has other bytes there: it is kept as it is on both sides"
         raise CorruptObjectError(key, [Problem("$", "key_mismatch", message)])
-    return copy_bytes(pair, StoredFile(key, size, entry.sha256 if entry else None))
+    file = StoredFile(key, size, entry.sha256 if entry else None)
+    copy_bytes(pair, file)
+    share(pair.target, key, file.sha256)
+    return size
 
 
 def copy_bytes(pair: Pair, file: StoredFile) -> int:

@@ -13,6 +13,7 @@ from objrun.protocol.copy.forks import commit_again, lacking, meeting
 from objrun.protocol.files import StoredFile
 from objrun.protocol.models import check_files, model_scheme
 from objrun.protocol.settle import insist
+from objrun.storage.sharing import share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -104,3 +105,5 @@ def carry_model(
         yield size
     if files:
         check_files(Chain(pair.target, scheme, load(pair.target, scheme, max(versions))))
+    for file in files:
+        share(pair.target, file.key, file.sha256)
