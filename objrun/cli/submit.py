@@ -19,7 +19,6 @@ from objrun.following import STREAM, Follower
 from objrun.format.log_keys import FOLDER
 from objrun.format.states import TERMINAL
 from objrun.protocol.heartbeat import LOST
-from objrun.run_jobs import TARGET
 
 if TYPE_CHECKING:
     from objrun.run import Run
@@ -136,6 +135,8 @@ def logs(
 
 def _tell_none(run: Run, asked: str | None, there: list[str], *, follow: bool) -> None:
     """Say on stderr that there is nothing to print; FileNotInRunError where it was asked for."""
+    from objrun.run_jobs import TARGET  # which brings pyarrow, and `--help` needs none
+
     status = run.get_status()
     if asked is not None and not follow:
         message = f"run {run.id} has no log {asked!r}: it has {', '.join(there) or 'none'}"
