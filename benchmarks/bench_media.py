@@ -11,7 +11,7 @@ from benchmarks.sizes import FULL, shown
 from objrun import Experiment, Workspace
 from objrun.format.media import parse_reference
 from objrun.pictures import png
-from objrun.protocol.blobs import Kept, read_blobs
+from objrun.protocol.blobs import BlobReader, Kept
 from objrun.storage import CountingStore
 
 if TYPE_CHECKING:
@@ -54,5 +54,5 @@ def test_objects_and_requests(note: Note, folder: Path) -> None:
     kept = [Kept(run.id, parse_reference(image.reference)) for image in run.images()]
     for what, wanted in (("one", kept[:1]), ("all", kept)):
         counting = CountingStore(workspace.store)
-        size = sum(map(len, read_blobs(counting, wanted)))
+        size = sum(map(len, BlobReader(counting).read(wanted)))
         note(f"read {what} of them", shown(counting.counts), "", f"{size:,} bytes")

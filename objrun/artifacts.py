@@ -17,7 +17,7 @@ from objrun.format.media import Blob, parse_reference
 from objrun.format.names import check_file_name
 from objrun.format.values import PREFIX
 from objrun.progress import Counted, bar_of
-from objrun.protocol.blobs import Kept, read_blobs
+from objrun.protocol.blobs import BlobReader, Kept
 from objrun.protocol.files import (
     PART,
     StoredFile,
@@ -161,7 +161,7 @@ def open_file(store: Store, run: str, name: str) -> BinaryIO:
     A log is what there is of it now, read whole into a temporary file where it is large.
     """
     if name.startswith(PREFIX):
-        return io.BytesIO(*read_blobs(store, [Kept(run, parse_blob(name))]))
+        return io.BytesIO(*BlobReader(store).read([Kept(run, parse_blob(name))]))
     try:
         raw = _Remote(store, *find_file(store, run, name, BLOCK))
         return cast("BinaryIO", io.BufferedReader(raw))
@@ -188,7 +188,7 @@ def _log(store: Store, run: str, name: str) -> Iterator[bytes] | None:
 def _parts_of(store: Store, run: str, name: str) -> Iterator[bytes]:
     """Return the bytes of a file, a log or a blob; FileNotInRunError where there is none."""
     if name.startswith(PREFIX):
-        return read_blobs(store, [Kept(run, parse_blob(name))])
+        return BlobReader(store).read([Kept(run, parse_blob(name))])
     try:
         return read_file(store, *find_file(store, run, name))
     except FileNotInRunError:

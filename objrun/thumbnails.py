@@ -1,4 +1,4 @@
-"""Small images for the card of a run: the last ones of some metrics, by one request."""
+"""Small images for the card of a run: the last ones of some metrics, by one request, or four."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from objrun.cards.pictures import data_uri
 from objrun.format.media import Blob, parse_reference
-from objrun.protocol.blobs import NEAR, Kept, read_blobs
+from objrun.protocol.blobs import NEAR, BlobReader, Kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,8 @@ TOGETHER: Final = 256 << 10
 def thumbnails(store: Store, run: str, points: pl.DataFrame) -> dict[str, str]:
     """Return the last images of metrics as data URIs, by name: those that one request reads.
 
-    `points` in reading order. Larger ones, and those that browsers do not show, are left out.
+    `points` in reading order. Larger ones, and those that browsers do not show, are left out. Where
+    their pack was put together with others it takes three requests more.
     """
     last = points.filter(kind="image", type="blob").group_by("name", maintain_order=True).last()
     blobs = {}
@@ -41,7 +42,7 @@ def thumbnails(store: Store, run: str, points: pl.DataFrame) -> dict[str, str]:
             blobs[name] = blob
     near = together(blobs.values())
     shown = [name for name, blob in blobs.items() if blob in near][:MOST]
-    images = read_blobs(store, [Kept(run, blobs[name]) for name in shown])
+    images = BlobReader(store).read([Kept(run, blobs[name]) for name in shown])
     found = zip(shown, images, strict=True)
     return {name: data_uri(_ending(blobs[name]), data) or "" for name, data in found}
 

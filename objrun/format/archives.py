@@ -116,8 +116,22 @@ def read_directory(key: str, size: int, read: Callable[[int, int], bytes]) -> li
     return entries
 
 
+def read_places(key: str, size: int, read: Callable[[int, int], bytes]) -> dict[str, int]:
+    """Return where the bytes of each file of such a ZIP file begin; its names are not judged.
+
+    Raises CorruptObjectError, naming `key`, where it has not the one form.
+    """
+    places: dict[str, int] = {}
+    start = 0
+    for entry in _directory(key, size, read):
+        start += len(head(entry))
+        places[entry.name] = start
+        start += entry.size
+    return places
+
+
 def _directory(key: str, size: int, read: Callable[[int, int], bytes]) -> list[Entry]:
-    odd = _damaged(key, "bad_zip", "it is no ZIP file in the one form of a snapshot")
+    odd = _damaged(key, "bad_zip", "it is no ZIP file in the one form of a snapshot or pack")
     if not _END.size <= size <= MOST_BYTES:
         raise odd
     end = read(size - _END.size, _END.size)

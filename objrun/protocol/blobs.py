@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from objrun.errors import CorruptObjectError, NotFoundError, Problem
-from objrun.format.media import Blob, check_blob, pack_key
+from objrun.errors import CorruptObjectError, NotFoundError, Problem, UnavailableError
+from objrun.format.media import Blob, PackKey, check_blob, pack_key
+from objrun.protocol.live import RESTARTS
+from objrun.protocol.pack_places import PackPlaces
 from objrun.protocol.settle import insist
 from objrun.storage import together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from objrun.protocol.pack_places import Place
     from objrun.storage import Store
 
 WINDOW: Final = 32 << 20
@@ -27,6 +31,9 @@ NEAR: Final = 1 << 16
 LONG: Final = 8 << 20
 """Bytes from which on a range takes no further blob, so that several are read at once."""
 
+MANY_PACKS: Final = 10
+"""Packs of a run from which on they are listed first: small ones have been put together."""
+
 
 class Kept(NamedTuple):
     """A blob of a run."""
@@ -35,36 +42,71 @@ class Kept(NamedTuple):
     blob: Blob
 
     @property
+    def pack(self) -> PackKey:
+        """The pack that it was stored in first."""
+        blob = self.blob
+        return PackKey(self.run, blob.writer, blob.number, blob.number + 1)
+
+    @property
     def key(self) -> str:
-        """The key of its pack."""
-        return pack_key(self.run, self.blob.pack)
+        """The key of that pack, which may have been put together with others."""
+        return pack_key(self.pack)
 
 
 class _Range(NamedTuple):
-    """Bytes `[start, stop)` of an object, and the blobs in it."""
+    """Bytes `[start, stop)` of an object, and the blobs in it with where they begin."""
 
     key: str
     start: int
     stop: int
-    blobs: list[Blob]
+    blobs: list[tuple[int, Kept]]
 
 
-def read_blobs(store: Store, wanted: Iterable[Kept]) -> Iterator[bytes]:
-    """Yield the bytes of blobs in the order asked for, a bounded number of them in memory.
+class BlobReader:
+    """Reads blobs, of one run or of many; it remembers which packs were put together.
 
-    Raises CorruptObjectError, naming the pack, where bytes are others than those that were logged,
-    or are not there.
+    >>> from objrun.storage import MemoryStore
+    >>> [*BlobReader(MemoryStore("blobs")).read([])]
+    []
     """
-    for window in windows(wanted):
-        found: dict[tuple[str, Blob], bytes] = {}
-        ranges = _ranges(window)
-        answers = together(store, partial(_read, store), ranges)
-        for one, answer in zip(ranges, answers, strict=True):
-            data = answer()
-            for blob in one.blobs:
-                at = blob.start - one.start
-                found[one.key, blob] = check_blob(one.key, blob, data[at : at + blob.size])
-        yield from (found[kept.key, kept.blob] for kept in window)
+
+    def __init__(self, store: Store) -> None:
+        """Know nothing yet."""
+        self._store = store
+        self._places = PackPlaces(store)
+
+    def read(self, wanted: Iterable[Kept]) -> Iterator[bytes]:
+        """Yield the bytes of blobs in the order asked for, a bounded number of them in memory.
+
+        Raises CorruptObjectError, naming the pack, where bytes are others than those that were
+        logged, or are not there.
+        """
+        for window in windows(wanted):
+            found = self._fetch({*window})
+            yield from (found[kept] for kept in window)
+
+    def _fetch(self, wanted: Collection[Kept]) -> dict[Kept, bytes]:
+        found: dict[Kept, bytes] = {}
+        left = {*wanted}
+        self._places.list(self._with_many_packs(left))
+        for attempt in range(RESTARTS):
+            ranges = _ranges(self._places.find(left))
+            answers = together(self._store, partial(_read, self._store), ranges)
+            for one, answer in zip(ranges, answers, strict=True):
+                if (data := answer()) is not None:
+                    found |= _cut(one, data)
+            left -= found.keys()
+            if not left:
+                return found
+            if attempt > 1:
+                _check_listed(kept for kept in left if self._places.lacks(kept.pack))
+            self._places.list({kept.run for kept in left})
+        message = f"the packs of run {left.pop().run} change faster than they are read: try again"
+        raise UnavailableError(message)
+
+    def _with_many_packs(self, wanted: Iterable[Kept]) -> list[str]:
+        packs = Counter(pack.run for pack in {kept.pack for kept in wanted})
+        return [r for r, n in packs.items() if n >= MANY_PACKS and not self._places.knows(r)]
 
 
 def windows(wanted: Iterable[Kept]) -> Iterator[list[Kept]]:
@@ -81,34 +123,36 @@ def windows(wanted: Iterable[Kept]) -> Iterator[list[Kept]]:
         yield window
 
 
-def _ranges(window: Sequence[Kept]) -> list[_Range]:
+def _ranges(places: Mapping[Kept, Place]) -> list[_Range]:
     ranges: list[_Range] = []
-    for key, blob in sorted({(kept.key, kept.blob) for kept in window}, key=_place):
+    for kept, (key, start) in sorted(places.items(), key=lambda each: (each[1], each[0].blob.size)):
         last = ranges[-1] if ranges else None
-        stop = blob.start + blob.size
-        if (
-            last
-            and last.key == key
-            and blob.start <= last.stop + NEAR
-            and stop <= last.start + LONG
-        ):
-            last.blobs.append(blob)
+        stop = start + kept.blob.size
+        if last and last.key == key and start <= last.stop + NEAR and stop <= last.start + LONG:
+            last.blobs.append((start, kept))
             ranges[-1] = last._replace(stop=max(stop, last.stop))
         else:
-            ranges.append(_Range(key, blob.start, stop, [blob]))
+            ranges.append(_Range(key, start, stop, [(start, kept)]))
     return ranges
 
 
-def _place(one: tuple[str, Blob]) -> tuple[str, int, int]:
-    key, blob = one
-    return key, blob.start, blob.size
-
-
-def _read(store: Store, one: _Range) -> bytes:
+def _read(store: Store, one: _Range) -> bytes | None:
+    """Return the bytes of a range, None where its object is gone."""
     if one.start == one.stop:
         return b""
     try:
         return insist(lambda: store.get_range(one.key, one.start, one.stop - one.start))
     except NotFoundError:
-        told = f"it is not there, and points refer to {one.blobs[0].member} in it"
-        raise CorruptObjectError(one.key, [Problem("$", "key_mismatch", told)]) from None
+        return None
+
+
+def _cut(one: _Range, data: bytes) -> dict[Kept, bytes]:
+    """Return the blobs of a range, checked."""
+    parts = {kept: data[at - one.start :][: kept.blob.size] for at, kept in one.blobs}
+    return {kept: check_blob(one.key, kept.blob, part) for kept, part in parts.items()}
+
+
+def _check_listed(missing: Iterable[Kept]) -> None:
+    for kept in missing:
+        told = f"it is not there, and points refer to {kept.blob.member} in it"
+        raise CorruptObjectError(kept.key, [Problem("$", "key_mismatch", told)])

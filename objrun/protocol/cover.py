@@ -7,7 +7,7 @@ over, and may have a gap where a dead writer's object never arrived. Each row co
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,7 +27,23 @@ class Span(Protocol):
         """The first behind them."""
 
 
+class Owned(Span, Protocol):
+    """Offsets of a writer of a run."""
+
+    @property
+    def run(self) -> str:
+        """The run."""
+
+    @property
+    def writer(self) -> str:
+        """The writer's id."""
+
+    def __lt__(self, other: Any, /) -> bool:
+        """Return which comes first."""
+
+
 S = TypeVar("S", bound=Span)
+T = TypeVar("T", bound=Owned)
 
 
 class Piece(NamedTuple):
@@ -84,3 +100,42 @@ def walk(spans: Iterable[S], position: int) -> list[tuple[S, int]]:
     if best is not None:
         pieces.append((best, position - best.start))
     return pieces
+
+
+def outermost(spans: Iterable[T]) -> list[T]:
+    """Return the spans that no other one of the same writer holds, in order.
+
+    >>> from objrun.format.keys import SegmentKey
+    >>> short, long = SegmentKey("e", "r", "w", 0, 5), SegmentKey("e", "r", "w", 0, 9)
+    >>> outermost([short, long]) == [long]
+    True
+    """
+    found: list[T] = []
+    for span in sorted(spans, key=lambda each: (each.run, each.writer, each.start, -each.stop)):
+        if not found or not holds(found[-1], span):
+            found.append(span)
+    return found
+
+
+def holds(outer: Owned, inner: Owned) -> bool:
+    """Return whether a span has all of another one.
+
+    >>> from objrun.format.keys import SegmentKey
+    >>> holds(SegmentKey("e", "r", "w", 0, 9), SegmentKey("e", "r", "w", 2, 5))
+    True
+    """
+    same = outer.writer == inner.writer and outer.run == inner.run
+    return same and outer.start <= inner.start and inner.stop <= outer.stop
+
+
+def superseded(ours: Iterable[T], theirs: Iterable[T]) -> list[T]:
+    """Return those of theirs that a longer one of ours holds.
+
+    >>> from objrun.format.keys import SegmentKey
+    >>> short, long = SegmentKey("e", "r", "w", 0, 5), SegmentKey("e", "r", "w", 0, 9)
+    >>> superseded([long], [short, long]) == [short]
+    True
+    """
+    mine, there = outermost(ours), {*theirs}
+    inner = there.difference(outermost([*mine, *there]))
+    return [span for span in sorted(inner) if any(holds(outer, span) for outer in mine)]

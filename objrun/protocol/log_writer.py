@@ -1,38 +1,24 @@
 """The writer of a log: one PUT a flush, and few objects however long it grows. SPEC section 9.9.
 
-Chunks have levels. A flush makes a chunk of level 0; where the last FAN - 1 chunks have one level,
-it makes one of the next level instead, which repeats their bytes and supersedes them. So each byte
-is sent once for each level, a log of n flushes has some FAN * log(n) objects, and a chunk of
-LARGEST bytes is never repeated.
+Chunks are put together in levels, by the rule of `levels`.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from objrun import clock
 from objrun.errors import StoreError
 from objrun.format.log_keys import ChunkKey, chunk
+from objrun.protocol.levels import Levels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from objrun.protocol.levels import Stretch
     from objrun.storage import Store
-
-    Send = Callable[[Callable[[], None]], None]
-
-FAN: Final = 10
-"""Chunks of one level that the next level puts together."""
 
 LARGEST: Final = 8 << 20
 """Bytes of a chunk from which on it stays as it is; a writer keeps less than twice as many."""
-
-
-class _Stored(NamedTuple):
-    start: int
-    stop: int
-    level: int
 
 
 class LogWriter:
@@ -51,18 +37,17 @@ class LogWriter:
         """Begin at offset 0."""
         self._place = (run, stream, new_writer())
         self._bytes = bytearray()
-        self._base = 0
-        self._stored: list[_Stored] = []
+        self._levels = Levels(0)
 
     @property
     def durable(self) -> int:
         """How many bytes are stored."""
-        return self._stored[-1].stop if self._stored else self._base
+        return self._levels.stop
 
     @property
     def waiting(self) -> int:
         """How many bytes are not."""
-        return self._base + len(self._bytes) - self.durable
+        return self._levels.start + len(self._bytes) - self.durable
 
     def add(self, data: bytes) -> None:
         """Append bytes; they are stored by the next `flush`."""
@@ -71,36 +56,18 @@ class LogWriter:
     def flush(self, store: Store) -> None:
         """Store what waits: one PUT for each LARGEST bytes. What an error leaves waits on."""
         while self.waiting:
-            self._send(store, *self._next())
+            base, stop = self._levels.start, self.durable + min(self.waiting, LARGEST)
+            made = self._levels.next(stop, large=stop - base >= LARGEST)
+            store.put(self._key(made), bytes(self._bytes[made.start - base : stop - base]))
+            superseded = self._levels.store(made)
+            del self._bytes[: self._levels.start - base]
+            if superseded:
+                # They only take up room: who may not delete leaves them.
+                with suppress(StoreError):
+                    store.delete(map(self._key, superseded))
 
-    def _next(self) -> tuple[_Stored, int]:
-        """Return the chunk to store, and how many of those that are stored it leaves."""
-        if len(self._bytes) >= LARGEST:
-            return _Stored(self._base, self._base + LARGEST, 0), 0
-        level, left = 0, len(self._stored)
-        while left >= FAN - 1 and all(
-            each.level == level for each in self._stored[left - FAN + 1 : left]
-        ):
-            level, left = level + 1, left - FAN + 1
-        start = self._stored[left].start if level else self.durable
-        return _Stored(start, self._base + len(self._bytes), level), left
-
-    def _send(self, store: Store, new: _Stored, left: int) -> None:
-        data = self._bytes[new.start - self._base : new.stop - self._base]
-        store.put(self._key(new), bytes(data))
-        superseded = [self._key(each) for each in self._stored[left:]]
-        if new.stop - new.start >= LARGEST:
-            self._base, self._stored = new.stop, []
-            del self._bytes[: new.stop - new.start]
-        else:
-            self._stored[left:] = [new]
-        if superseded:
-            # They only take up room: who may not delete leaves them.
-            with suppress(StoreError):
-                store.delete(superseded)
-
-    def _key(self, stored: _Stored) -> str:
-        return chunk(ChunkKey(*self._place, stored.start, stored.stop))
+    def _key(self, made: Stretch) -> str:
+        return chunk(ChunkKey(*self._place, made.start, made.stop))
 
 
 def new_writer() -> str:

@@ -1,7 +1,8 @@
-"""Blobs that one writer has logged and that are not durable yet, put together into packs.
+"""Blobs that one writer has logged, put together into packs, and small packs into larger ones.
 
 A blob has its place in a pack as soon as it is logged, so the point that refers to it is complete.
-SPEC section 9.11: a pack is durable before a segment with points that refer to it is sent.
+SPEC section 9.11: a pack is durable before a segment with points that refer to it is sent. Packs
+are put together in levels, by the rule of `levels`: a flush is one PUT all the same.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from collections import deque
 from itertools import count
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from objrun.protocol.levels import Levels
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from objrun.format.media import Blob, Pack
+    from objrun.protocol.levels import Stretch
 
 REMEMBERED: Final = 8_192
 """Blobs of which it is remembered where they are, so that the same bytes are kept once."""
@@ -35,6 +39,8 @@ class Content(NamedTuple):
 class Packs:
     """The packs of one writer that wait; many threads may add, one at a time seals and sends.
 
+    Of those that are stored it keeps what the next ones may repeat: less than one full pack.
+
     >>> packs = Packs("00ff00ff00ff00ff")
     >>> packs.add("digit", Content(".png", b"1")).member
     'digit/000000.png'
@@ -50,6 +56,9 @@ class Packs:
         self._made = self._sealed = 0
         self._count = count()
         self._waiting: deque[Pack] = deque()
+        self._stored: list[Pack] = []
+        self._levels = Levels(1)
+        self._superseded: list[str] = []
         self._known: dict[tuple[str, str], Blob] = {}
         # A signal handler may log while its own thread holds it.
         self._lock = threading.RLock()
@@ -58,14 +67,14 @@ class Packs:
         """Give a blob its place; the same bytes as before stay where they are."""
         import hashlib  # most runs have no blobs
 
-        from objrun.format.media import Blob, Pack, member_name
+        from objrun.format.media import Blob, Pack, are_full, member_name
 
         digest = hashlib.sha256(content.data).hexdigest()
         with self._lock:
             known = self._known.get((digest, content.ending))
             if known is not None:
                 return known
-            if self._made == self._sealed or self._waiting[-1].is_full():
+            if self._made == self._sealed or are_full([self._waiting[-1]]):
                 self._made += 1
                 self._waiting.append(Pack(self._writer, self._made))
             pack = self._waiting[-1]
@@ -92,12 +101,42 @@ class Packs:
         A thread that hung with a pack which another has stored meanwhile changes nothing.
         """
         while (pack := self._first()) is not None:
-            if not put(pack.key(run), pack.data()):
+            made, parts = self._with_stored(pack)
+            if not put(self._key(run, made), parts[-1].data()):
                 return False
             with self._lock:
                 if self._waiting and self._waiting[0] is pack:
                     self._waiting.popleft()
+                    self._superseded += [self._key(run, old) for old in self._levels.store(made)]
+                    self._stored = [part for part in parts if part.number >= self._levels.start]
         return True
+
+    def _with_stored(self, pack: Pack) -> tuple[Stretch, list[Pack]]:
+        """Return what to store now, and the packs that are stored then: it is the last of them."""
+        from objrun.format.media import are_full, join
+
+        with self._lock:
+            every = [*self._stored, pack]
+            made = self._levels.next(pack.number + 1, large=are_full(every))
+        left = [each for each in every if each.number < made.start]
+        return made, [*left, join(every[len(left) :])]
+
+    def _key(self, run: str, made: Stretch) -> str:
+        from objrun.format.media import PackKey, pack_key
+
+        return pack_key(PackKey(run, self._writer, made.start, made.stop))
+
+    def superseded(self) -> list[str]:
+        """Return the keys of packs that are of no use any more, once."""
+        with self._lock:
+            keys, self._superseded = self._superseded, []
+            return keys
+
+    def rest(self) -> None:
+        """Keep nothing of what is stored: what comes later does not repeat it."""
+        with self._lock:
+            if not self._waiting:
+                self._stored, self._levels = [], Levels(self._levels.stop)
 
     def _first(self) -> Pack | None:
         with self._lock:

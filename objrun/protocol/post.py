@@ -62,17 +62,16 @@ class Post:
             self.asking = False
         self._failing_since = None
 
-    def forget(self, key: str) -> None:
-        """Delete a superseded segment; readers ignore it anyway, so an error is only noted."""
-        store = self._target()
-        if keeps_all(store):
+    def forget(self, keys: list[str]) -> None:
+        """Delete what is superseded; readers do without it, so an error is only noted."""
+        if not keys or keeps_all(store := self._target()):
             return
         try:
-            store.delete([key])
+            store.delete(keys)
         except StoreError as error:
             if isinstance(error, PermissionDeniedError):
                 note_refusal(store)
-            logger().debug("%s stays: %s", key, error.message)
+            logger().debug("%s and others stay: %s", keys[0], error.message)
 
     def changes_after(self, error: ObjrunError) -> bool:
         """Flee where the store fails for ESCAPE seconds, or for good; return whether it did."""

@@ -199,6 +199,7 @@ class Writer:
         """Flush and end the thread; a later point starts another under the same writer id."""
         self.flush(timeout)
         self.stop()
+        self.packs.rest()
         if self.waiting():
             # Another thread has logged meanwhile.
             self.started()
@@ -363,10 +364,10 @@ class Writer:
             if rescues != self._rescues:
                 # Somebody else has sent what this thread hung with, and goes on.
                 return False
-            superseded, self._tail.durable = self._tail.durable, piece.stop
+            before, self._tail.durable = self._tail.durable, piece.stop
         self._failing = False
-        if superseded > piece.start:
-            self._post.forget(self._key(superseded))
+        own = [self._key(before)] if before > piece.start else []
+        self._post.forget([*own, *self.packs.superseded()])
         return True
 
     def _key(self, end: int) -> str:

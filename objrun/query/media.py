@@ -11,7 +11,7 @@ from objrun.cards.pictures import bundle
 from objrun.errors import CorruptObjectError, Problem
 from objrun.format.frames import decode_frame
 from objrun.format.media import Blob, parse_reference
-from objrun.protocol.blobs import MANY, Kept, read_blobs, windows
+from objrun.protocol.blobs import MANY, BlobReader, Kept, windows
 from objrun.query.reading_order import in_reading_order
 
 if TYPE_CHECKING:
@@ -92,13 +92,13 @@ class _Reader:
     """Blobs in order; whoever asks for one gets a window of those behind it into memory."""
 
     def __init__(self, store: Store, every: Sequence[Kept]) -> None:
-        self._store, self._every = store, every
+        self._blobs, self._every = BlobReader(store), every
         self._read: dict[int, bytes] = {}
 
     def read(self, place: int) -> bytes:
         if place not in self._read:
             window = next(windows(self._every[place : place + MANY]))
-            self._read = dict(enumerate(read_blobs(self._store, window), place))
+            self._read = dict(enumerate(self._blobs.read(window), place))
         return self._read[place]
 
 
@@ -124,7 +124,7 @@ def images_of(points: Points, store: Store) -> list[LoggedImage]:
 
 
 def resolved(
-    store: Store, run: str, kind: str, values: Sequence[Any], *, populate: bool
+    blobs: BlobReader, run: str, kind: str, values: Sequence[Any], *, populate: bool
 ) -> list[Any]:
     """Return the values of points of one kind, what is in blobs put in the place of these.
 
@@ -132,7 +132,7 @@ def resolved(
     """
     wanted = [Kept(run, value) for value in values if isinstance(value, Blob)]
     if kind in ("text", "table") or populate:
-        fetched = zip(wanted, read_blobs(store, wanted), strict=True)
+        fetched = zip(wanted, blobs.read(wanted), strict=True)
         return [_made(kind, *next(fetched)) if isinstance(v, Blob) else v for v in values]
     return [value.reference() if isinstance(value, Blob) else value for value in values]
 
@@ -140,7 +140,7 @@ def resolved(
 def frames_of(store: Store, run: str, values: Sequence[Any]) -> list[pl.DataFrame]:
     """Return tables as frames, of blobs and of dicts."""
     wanted = [Kept(run, value) for value in values if isinstance(value, Blob)]
-    fetched = zip(wanted, read_blobs(store, wanted), strict=True)
+    fetched = zip(wanted, BlobReader(store).read(wanted), strict=True)
     return [
         _frame(*next(fetched)) if isinstance(v, Blob) else pl.DataFrame(v, strict=False)
         for v in values

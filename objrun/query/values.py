@@ -10,6 +10,7 @@ import polars as pl
 from objrun.errors import CorruptObjectError, Problem, StepWarning, UserErrorException
 from objrun.format.media import Blob, parse_reference
 from objrun.format.values import SCHEMA_KINDS, from_point
+from objrun.protocol.blobs import BlobReader
 from objrun.query.media import frames_of, resolved
 from objrun.query.reading_order import in_reading_order
 
@@ -59,6 +60,7 @@ def metric_values(
     stops = metrics["length"].cum_sum()
     odd = plain.gather(stops - 1).to_list()
     out: dict[str, dict[str, Any]] = {}
+    blobs = BlobReader(store)
     start = before = 0
     for run, metric, length, others in zip(
         metrics["run_id"], metrics["name"], metrics["length"], odd, strict=True
@@ -70,7 +72,7 @@ def metric_values(
             part = frame.slice(start, length)
             found = python_values(part, points)
             if any(isinstance(each, Blob) for each in found):
-                found = resolved(store, run, part["kind"][0], found, populate=populate)
+                found = resolved(blobs, run, part["kind"][0], found, populate=populate)
             value = _value(part, found)
         out.setdefault(run, {})[metric] = value
         start += length

@@ -14,7 +14,7 @@ from objrun import Experiment, Run, Workspace, clock
 from objrun.errors import CorruptObjectError, MetricDroppedWarning, UserErrorException
 from objrun.format.media import parse_pack, parse_reference
 from objrun.pictures import kind_of, png, size_of
-from objrun.protocol.blobs import Kept, read_blobs
+from objrun.protocol.blobs import BlobReader, Kept
 from objrun.storage import CountingStore
 from objrun.tables.verify.store import verify
 from tests.api.places import another, contents, refused, store_of
@@ -252,7 +252,7 @@ def test_images_are_listed_without_their_bytes_and_read_by_few_requests(
     last = images[-1]
     assert (last.name, last.size, last.shape, last.ending) == ("b", len(PNG), (3, 2), ".png")
     kept = [Kept(run.id, parse_reference(image.reference)) for image in images]
-    assert [*read_blobs(counting, kept)] == [image.data for image in images]
+    assert [*BlobReader(counting).read(kept)] == [image.data for image in images]
     assert sum(counting.counts.values()) == 1
     assert images[0].data == b"P2 1 1 65535 299"
     assert [image.name for image in run.images("b")] == ["b"]

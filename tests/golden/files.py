@@ -1,9 +1,11 @@
-"""Files of runs and models as sections 9.6 and 9.10 of the SPEC say, in the plainest way."""
+"""Files of runs and models, and blobs, as sections 9.6 to 9.11 of the SPEC say, plainly."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import zipfile
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -51,6 +53,25 @@ def files_of(objects: Mapping[str, bytes], run: str) -> dict[str, dict[str, Any]
         for name, data in _logs_of(objects, run)
     }
     return logs | {name: told for name, (_, told) in found.items()}
+
+
+def blob_of(objects: Mapping[str, bytes], run: str, reference: str) -> str:
+    """Return the text behind a reference to a blob, as section 9.11 says."""
+    pack, _, rest = reference.removeprefix("media://").partition("/")
+    writer, number = pack.split("-")
+    member, _, parameters = rest.partition("?")
+    told = dict(each.split("=") for each in parameters.split("&"))
+    folder = f"runs/{run}/media/"
+    if (whole := objects.get(f"{folder}{pack}.zip")) is not None:
+        data = whole[int(told["start"]) :][: int(told["size"])]
+    else:
+        rule = re.compile(f"{folder}{writer}-([0-9]{{8}})-([0-9]{{8}})[.]zip")
+        named = filter(None, map(rule.fullmatch, objects))
+        (found, *_) = (name[0] for name in named if name[2] <= number <= name[1])
+        with zipfile.ZipFile(io.BytesIO(objects[found])) as several:
+            data = several.read(member)
+    assert sha256(data).hexdigest() == told["sha256"]
+    return data.decode()
 
 
 def _logs_of(objects: Mapping[str, bytes], run: str) -> Iterator[tuple[str, bytes]]:

@@ -259,9 +259,15 @@ def test_an_experiment_that_cannot_be_read_hides_no_others() -> None:
 @pytest.mark.parametrize("case", READABLE, ids=lambda case: case.name)
 def test_files(case: Path) -> None:
     ws = workspace(case)
-    told = expected(case, "files") if (case / "expected" / "files.json").exists() else {}
+    told, blobs = (
+        expected(case, what) if (case / "expected" / f"{what}.json").exists() else {}
+        for what in ("files", "blobs")
+    )
     for known in known_runs(case):
         run = ws.get_run(known["run_id"])
+        for reference, text in blobs.get(run.id, {}).items():
+            with run.open(reference) as opened:
+                assert opened.read() == text.encode()
         wanted = told.get(run.id, {})
         assert run.get_file_names() == sorted(wanted)
         for name, file in wanted.items():

@@ -40,6 +40,7 @@ from tests.golden.cases import (
     key_of,
     objects,
 )
+from tests.golden.files import blob_of
 from tests.golden.reader import read
 
 if TYPE_CHECKING:
@@ -109,6 +110,9 @@ def test_a_reader_of_the_spec_says_what_is_expected(case: Path) -> None:
             assert texts(got["points"]) == texts(metric["points"])
     has_files = (case / "expected" / "files.json").exists()
     assert answer.files == (expected(case, "files") if has_files else {})
+    has_blobs = (case / "expected" / "blobs.json").exists()
+    for run, blobs in expected(case, "blobs").items() if has_blobs else ():
+        assert blobs == {each: blob_of(objects(case), run, each) for each in blobs}
     has_models = (case / "expected" / "models.json").exists()
     assert by_text(answer.models) == by_text(expected(case, "models") if has_models else [])
     summaries = expected(case, "summaries")

@@ -244,6 +244,12 @@ def _directory(data: bytes) -> object:
     )
 
 
+def _places(data: bytes) -> object:
+    return archives.read_places(
+        "a.zip", len(data), lambda start, length: data[start : start + length]
+    )
+
+
 def _footer_of(data: bytes) -> bytes:
     return data[-8 - int.from_bytes(data[-8:-4], "little") : -8]
 
@@ -290,6 +296,7 @@ def subjects() -> dict[str, Subject]:
             lambda data: decode_environment(environment_key(sha256(data).hexdigest()), data),
         ),
         f"{form}.archives.read_directory": Subject([_archive()], _directory),
+        f"{form}.archives.read_places": Subject([_archive()], _places),
         f"{form}.documents.decode_file": _document(docs.decode_file, "file"),
         f"{form}.documents.decode_run": _document(docs.decode_run, "run"),
         f"{form}.checkpoints.decode_checkpoint": _document(
@@ -343,7 +350,9 @@ def subjects() -> dict[str, Subject]:
             lambda data: frames.decode_frame("a", data),
         ),
         f"{form}.media.parse_reference": _text(media.parse_reference, BLOB.reference()),
-        f"{form}.media.parse_pack": _text(media.parse_pack, media.pack_key("r", BLOB.pack)),
+        f"{form}.media.parse_pack": _text(
+            media.parse_pack, media.pack_key(media.PackKey("r", BLOB.writer, 1, 11))
+        ),
         f"{form}.media.check_blob": Subject([b"1"], lambda data: media.check_blob("a", BLOB, data)),
         f"{form}.heartbeat_keys.parse_heartbeat": _text(heartbeat_keys.parse_heartbeat, *keyed),
         f"{form}.keys.decode_name": _text(keys.decode_name, "a%2Fb", "x~00"),

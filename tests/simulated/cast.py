@@ -18,8 +18,10 @@ from objrun import Workspace, clock
 from objrun.errors import CommitUnknownError, FlushTimeoutError, RunNotFoundError
 from objrun.format import keys
 from objrun.format.heartbeat_keys import heartbeat as heartbeat_key
+from objrun.format.media import parse_reference
 from objrun.format.states import RunState
 from objrun.protocol.blind import begin, chain_on
+from objrun.protocol.blobs import BlobReader, Kept
 from objrun.protocol.chain import Chain, create, first_version, load_last
 from objrun.protocol.checkpointing import (
     commit_checkpoint,
@@ -27,6 +29,9 @@ from objrun.protocol.checkpointing import (
     next_checkpoint,
 )
 from objrun.protocol.columns import Cell
+from objrun.protocol.copy.carry import Carrier
+from objrun.protocol.copy.copying import copy_experiments
+from objrun.protocol.copy.pair import Pair
 from objrun.protocol.heartbeat import Heartbeat
 from objrun.protocol.live import read_changed, run_scheme
 from objrun.protocol.numbers import Numbers, claims_on
@@ -36,6 +41,7 @@ from objrun.protocol.updates import CREATE, RemoveTags, SetLifecycle, SetTags
 from objrun.protocol.writer import Writer
 from objrun.query.metrics import refuse
 from objrun.storage.creating import CreateOnly
+from objrun.tables import copying
 from objrun.tables.chunks import full_frame
 from objrun.tables.compaction import compact
 from objrun.tables.cuts import counting, rewind
@@ -44,7 +50,8 @@ from objrun.tables.reading import Rows
 from objrun.tables.runs import list_runs
 from objrun.tables.summing import summed
 from objrun.tables.vacuum import vacuum
-from objrun.testing.sim import Promises
+from objrun.testing.sim import Bucket, Promises
+from objrun.testing.sim.blobs import Blobs, references
 from objrun.testing.sim.history import Read, Register, stored
 
 if TYPE_CHECKING:
@@ -231,7 +238,7 @@ class Cast:
 
     def _picture(self, writer: Writer, value: int) -> Cell:
         """A point with a blob; its value, which blobs have not, is what points are counted by."""
-        content = Content(".bin", f"blob {value // 2}".encode())
+        content = Content(".bin", picture(value))
         return Cell("image", "blob", float(value), writer.packs.add("x", content).reference())
 
     def _durable(self, writer: Writer, process: int, run: str) -> None:
@@ -287,6 +294,37 @@ class Cast:
                     told = f"{seen[run, process]} points of {process} in {run}, not {count}"
                     assert seen[run, process] >= count, told
             before = seen
+
+    def read_pictures(self, reader: str, times: int = 1) -> None:
+        """Read what points refer to, each time by one who knows where blobs were."""
+        blobs = BlobReader(self.store)
+        for _ in range(times):
+            least = self._told(self.durable.copy, f"{reader} looks")
+            tail, _ = read_tail(self.store, NAME, Rows(), None, lambda checkpoint, _: checkpoint)
+            kept = [
+                Kept(segment.run, parse_reference(reference))
+                for _, segment, _, data in tail.shards
+                for reference in references(data)
+            ]
+            seen = [*blobs.read(kept)]
+            self._told(lambda: None, f"{reader} has seen {len(kept)} pictures")
+            values = [int(v) for _, _, _, data in tail.shards for v in values_of(data)]
+            assert seen == [picture(value) for value in values]
+            assert len(seen) >= sum(least.values())
+
+    def copy(self, times: int = 1) -> None:
+        """Copy the experiment to a bucket of its own, where all promises about blobs hold, too."""
+        there = Bucket()
+        blobs = Blobs(there)
+        for _ in range(times):
+            least = self._told(self.durable.copy, "copy")
+            pair = Pair(self.store, there)
+            work = Carrier(pair, copying, lambda _: None)
+            copy_experiments(pair, {NAME: None}, work, copying, whole=True)
+            count = sum(map(len, blobs.referred.values()))
+            self._told(lambda: None, "copied")
+            # Of two points that follow each other the picture is the same.
+            assert 2 * count >= sum(least.values())
 
     def rewind(self, run: str, step: int) -> None:
         """Supersede what was logged to a run from a step on."""
@@ -489,6 +527,11 @@ def values_of(segment: bytes) -> list[float]:
     """The values of a segment."""
     values: list[float] = pq.read_table(io.BytesIO(segment), columns=["value"])["value"].to_pylist()
     return values
+
+
+def picture(value: int) -> bytes:
+    """What is logged as a blob beside a value: of two that follow each other the same."""
+    return f"blob {value // 2}".encode()
 
 
 def fork_of(writer: Writer) -> Writer:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from objrun import reaping, trash
 from objrun.errors import AlreadyExistsError, NotFoundError, UnavailableError
-from objrun.format import keys
+from objrun.format import keys, media
+from objrun.format.media import PackKey
 from objrun.protocol import (
     blind,
+    blobs,
     chain,
     checkpointing,
     cover,
@@ -26,6 +28,7 @@ from objrun.protocol import (
     settle,
     writer,
 )
+from objrun.protocol.copy import carry
 from objrun.protocol.updates import SetStatus, SetTags
 from objrun.storage.wrappers import Around
 from objrun.tables import compaction, cuts, cutting, folding, points, runs, vacuum
@@ -339,13 +342,42 @@ def points_before_their_pack(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(writer.Writer, "_send", sent)
 
 
+@breaks("packs go when what repeats them is durable", "pictures")
+def packs_go_first(patch: pytest.MonkeyPatch) -> None:
+    put = writer.Writer._put
+
+    def sent(self: Any, key: str, data: bytes, stop: Any) -> bool:
+        if pack := media.parse_pack(key):
+            every = (PackKey(*pack[:2], n, n + 1) for n in range(pack.start, pack.stop - 1))
+            self._post.forget([media.pack_key(each) for each in every])
+        return put(self, key, data, stop)
+
+    patch.setattr(writer.Writer, "_put", sent)
+
+
+@breaks("who finds that a pack has gone looks for it again", "packs-beside-a-reader")
+def vanished_pack_is_damage(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(blobs, "RESTARTS", 1)
+
+
+@breaks("a run of which a pack has gone is copied from a new listing", "packs-beside-a-copy")
+def copy_leaves_out_a_pack(patch: pytest.MonkeyPatch) -> None:
+    copied = carry.Carrier.packs
+
+    def forgetful(self: Any, packs: Any) -> set[str]:
+        copied(self, packs)
+        return set()
+
+    patch.setattr(carry.Carrier, "packs", forgetful)
+
+
 @breaks("what is superseded goes when what supersedes it is durable", "one-logger")
 def superseded_goes_first(patch: pytest.MonkeyPatch) -> None:
     send = writer.Writer._send
 
     def sent(self: Any, piece: Any, stop: Any) -> bool:
         if self._tail.durable > piece.start:
-            self._post.forget(self._key(self._tail.durable))
+            self._post.forget([self._key(self._tail.durable)])
         return send(self, piece, stop)
 
     patch.setattr(writer.Writer, "_send", sent)

@@ -53,6 +53,8 @@ PLANS = {
     "one-logger": Plan(partial(explore, switches=1), partial(explore, switches=3)),
     "fork": Plan(partial(explore, switches=1), partial(explore, switches=3)),
     "pictures": Plan(partial(explore, switches=1), partial(explore, switches=2)),
+    "packs-beside-a-reader": Plan(PAUSES, TWICE),
+    "packs-beside-a-copy": Plan(PAUSES, TWICE),
     "loggers": Plan(seeds(40), seeds(2000)),
     "paused-upkeep": Plan(PAUSES, TWICE),
     "upkeep-that-keeps": Plan(PAUSES, TWICE),

@@ -11,23 +11,31 @@ import pytest
 
 from objrun.errors import UnavailableError
 from objrun.format import keys
-from objrun.protocol import writer
+from objrun.format.states import ExperimentState
+from objrun.protocol import levels, tail
+from objrun.protocol.chain import create, first_version
+from objrun.protocol.experiments import experiment_scheme
+from objrun.protocol.opening import new_header
+from objrun.protocol.updates import CREATE
 from objrun.testing.sim import Bucket, Limits, Replay, Scene, World
-from tests.simulated.cast import HOUR, NOW, Cast, fork_of
+from objrun.testing.sim.operations import TORN
+from tests.simulated.cast import HOUR, NAME, NOW, WHEN, Cast, fork_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from objrun.protocol.writer import Writer
 
+ALBUM = ExperimentState(experiment_id="id", name=NAME, created=WHEN)
 DAYS = timedelta(days=2)
 
 
 @contextmanager
 def small_limits() -> Iterator[None]:
-    """Have writers close their segments after a few points, and buckets of few run numbers."""
+    """Have segments of few points, packs put together by twos, buckets of few run numbers."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(writer, "CLOSED_ROWS", 3)
+        patch.setattr(tail, "CLOSED_ROWS", 3)
+        patch.setattr(levels, "FAN", 2)
         patch.setattr(keys, "BUCKET_SIZE", 3)
         yield
 
@@ -170,6 +178,37 @@ def pictures(world: World) -> Callable[[], None]:
 
     world.spawn("w", parent)
     return partial(cast.check_points, live=True)
+
+
+@cache
+def one_album() -> Prepared:
+    """A store that can be copied, with a run."""
+
+    def old(cast: Cast) -> None:
+        cast.store.put(keys.HEADER, new_header())
+        create(cast.store, experiment_scheme(NAME), first_version(ALBUM, [CREATE]))
+        cast.start_run("r")
+
+    return prepared(old)
+
+
+def packs_beside(act: Callable[[Cast], object]) -> Callable[[World], Callable[[], None]]:
+    """A process logs blobs, and goes on with them while somebody does something."""
+
+    def begin(world: World) -> Callable[[], None]:
+        cast = Cast(world, one_album().cast)
+        cast.picturing = {1}
+
+        def log() -> None:
+            own = cast.writer("r")
+            cast.log(own, 1, "r", [2, 2, 2])
+            world.spawn("o", partial(act, cast))
+            world.spawn("v", lambda: cast.log(own, 1, "r", [2, 2]))
+
+        world.spawn("w", log)
+        return partial(cast.check_points, live=True)
+
+    return begin
 
 
 def loggers(world: World) -> Callable[[], None]:
@@ -498,6 +537,8 @@ HALF = bucket_of(half_compacted)
 TRASH = bucket_of(deleted_run)
 LOST = bucket_of(preempted)
 
+TORN_ONCE = Limits(faults=1, allowed=frozenset({TORN}))
+
 SCENES = {
     scene.name: scene
     for scene in (
@@ -511,6 +552,18 @@ SCENES = {
         Scene("one-logger", one_logger, Limits(faults=2), ONE),
         Scene("fork", fork, Limits(faults=1), ONE),
         Scene("pictures", pictures, Limits(faults=1, kills=1), ONE),
+        Scene(
+            "packs-beside-a-reader",
+            packs_beside(lambda cast: cast.read_pictures("r", 2)),
+            TORN_ONCE,
+            bucket_of(one_album),
+        ),
+        Scene(
+            "packs-beside-a-copy",
+            packs_beside(lambda cast: cast.copy(2)),
+            TORN_ONCE,
+            bucket_of(one_album),
+        ),
         Scene("loggers", loggers, Limits(faults=6, kills=1), ONE),
         Scene("paused-upkeep", partial(paused_upkeep, retention=NOW), start=HALF),
         Scene("upkeep-that-keeps", partial(paused_upkeep, retention=HOUR), start=HALF),

@@ -127,6 +127,7 @@ class Case:
     metrics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     summaries: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     stored: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    blobs: dict[str, dict[str, str]] = field(default_factory=dict)
     models: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
     _logged: dict[tuple[str, str, int], Row] = field(default_factory=dict)
@@ -291,6 +292,10 @@ class Case:
         told = {"size": len(data), "sha256": digest, "text": data.decode()}
         self.stored.setdefault(run_id, {})[name] = told
 
+    def expect_blob(self, run_id: str, reference: str, data: bytes) -> None:
+        """Note the text that a reader must find behind a reference."""
+        self.blobs.setdefault(run_id, {})[reference] = data.decode()
+
     def segment(
         self,
         run_id: str,
@@ -356,6 +361,8 @@ class Case:
             files["expected/metrics.json"] = pretty(self.metrics)
             if self.stored:
                 files["expected/files.json"] = pretty(self.stored)
+            if self.blobs:
+                files["expected/blobs.json"] = pretty(self.blobs)
             if self.models:
                 files["expected/models.json"] = pretty(self.models)
             told = {run: self.summaries[run] for run in self.summaries if run in self.metrics}

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from objrun.format import file_keys, keys, log_keys
 from objrun.format.checking import format_time
 from objrun.format.documents import document_bytes
-from objrun.format.media import Blob, Pack
+from objrun.format.media import Blob, Pack, PackKey, pack_key
 from objrun.format.shared import DIFF, SNAPSHOT, references
 from objrun.format.shared import ENVIRONMENT as ENVIRONMENT_PROPERTY
 from tools.golden.broken_shared import ENVIRONMENT, archive, digest
@@ -24,6 +24,7 @@ from tools.golden.compacting import (
     compacted_writers,
     newer_checkpoint,
 )
+from tools.golden.packs import merged_packs
 from tools.golden.purging import purged
 from tools.golden.rewinding import rewound
 
@@ -124,7 +125,9 @@ def media() -> Case:
 
     def blob(member: str, data: bytes, shape: tuple[int, int] | None = None) -> str:
         start = pack.add(member, data)
-        return Blob(pack.name, member, start, len(data), digest(data), shape).reference()
+        reference = Blob(pack.name, member, start, len(data), digest(data), shape).reference()
+        case.expect_blob("r1", reference, data)
+        return reference
 
     first = blob("a%2Fb/000000.pbm", b"P1 2 1 0 1", (2, 1))
     rows = [
@@ -135,7 +138,8 @@ def media() -> Case:
         Row("weights", {"counts": [1, 2], "edges": [0.0, 0.5, 1.0]}, kind="histogram"),
         Row("weights", 5),
     ]
-    case.objects[pack.key("r1")] = pack.data()
+    case.objects[pack_key(PackKey("r1", "00000000000000a1", 1, 2))] = pack.data()
+    case.expect_blob("r1", first + "&later=1", b"P1 2 1 0 1")
     case.segment("r1", rows)
     case.expect_metric("r1", "a/b", 0, 1, family="image")
     case.expect_metric("r1", "matrix", 2, family="confusion_matrix")
@@ -564,6 +568,6 @@ def shared() -> Case:
 _CASES: Final = (
     empty, one_run, exact_types, kinds, media, steps, writers, segments, versions, markers, blind,
     blind_twice, children, names, files, logs, unknown_fields, experiments, shared, damaged, purged,
-    compacted, compacted_writers, rewound, newer_checkpoint, newer_reader, newer_feature,
-    newer_format, not_a_store,
+    compacted, compacted_writers, rewound, merged_packs, newer_checkpoint, newer_reader,
+    newer_feature, newer_format, not_a_store,
 )  # fmt: skip

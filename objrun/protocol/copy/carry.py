@@ -49,7 +49,7 @@ class Carrier:
         self._opened = False
         self._claimed: set[str] = set()
         self._shared: set[str] = set()
-        self._packs: set[str] = set()
+        self._packs: dict[str, bool] = {}
 
     def header(self, data: bytes) -> None:
         """Make the target a store with these bytes as its header."""
@@ -105,9 +105,10 @@ class Carrier:
                     self._count(1, copy_shared(self._pair, key, size))
                 except FormatError as error:
                     self.copied.conflicts.append(error.message)
-        self.packs(chain.from_iterable(plan.packs for plan in plans))
+        vanished = self.packs(chain.from_iterable(plan.packs for plan in plans))
+        plans = [plan for plan in plans if plan.run not in vanished]
         self._cuts(experiment, plans)
-        vanished = self._objects(plans)
+        vanished |= self._objects(plans)
         left = [plan for plan in plans if plan.run not in vanished]
         finish = partial(self._finish, experiment, checkpoint)
         for plan, answer in zip(left, self._pair.together(finish, left), strict=True):
@@ -120,18 +121,25 @@ class Carrier:
             self._count(*moved)
         return vanished
 
-    def packs(self, packs: Iterable[tuple[str, int]]) -> None:
-        """Copy packs, each once; one that has vanished went with its run."""
+    def packs(self, packs: Iterable[tuple[str, int]]) -> set[str]:
+        """Copy packs, each once; return the runs of which one has vanished.
+
+        It was put together with others, or went with its run.
+        """
+        vanished: set[str] = set()
         wanted = [key for key, _ in packs if key not in self._packs]
         if wanted:
             self._open()
-        self._packs.update(wanted)
         for key, answer in zip(wanted, self._pair.together(self._pair.copy, wanted), strict=True):
-            with suppress(NotFoundError):
-                size, stands = answer()
-                self._count(1, size)
-                if not stands:
-                    self.copied.conflicts.append(f"{key} has other bytes there")
+            try:
+                size, self._packs[key] = answer()
+            except NotFoundError:
+                vanished.add(key.split("/")[1])
+                continue
+            self._count(1, size)
+            if not self._packs[key]:
+                self.copied.conflicts.append(f"{key} has other bytes there")
+        return vanished
 
     def _open(self) -> None:
         if not self._opened:
@@ -181,7 +189,7 @@ class Carrier:
             self._chain(experiment, plan, sizes)
         except CorruptObjectError as error:
             plan.conflict = f"run {plan.run} is not copied: {error.message}"
-        if plan.superseded:
+        if plan.superseded and all(self._packs[key] for key, _ in plan.packs):
             # They only take up room: who may not delete leaves them.
             with suppress(PermissionDeniedError):
                 insist(partial(self._pair.target.delete, plan.superseded))

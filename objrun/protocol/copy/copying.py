@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from objrun.errors import FormatError, NotAStoreError, NotFoundError, UnavailableError
 from objrun.format import keys
 from objrun.format.documents import decode_run
+from objrun.format.media import parse_pack
 from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.protocol.copy.claims import Claims
 from objrun.protocol.copy.compacted import Covered
@@ -56,11 +57,11 @@ def copy_experiments(
     tables: Tables,
     *,
     whole: bool,
-) -> Collection[str]:
+) -> None:
     """Copy experiments by name: all of their runs (None), or some with all below them.
 
     Where the target is no store yet it becomes one, with the id of the source if `whole`. What was
-    done is in `work.copied`; returned are the runs that were meant.
+    done is in `work.copied`.
     """
     _begin(pair, work, whole=whole)
     found: dict[str, Collection[str]] = {}
@@ -84,7 +85,6 @@ def copy_experiments(
                 left = {run: both for run, both in listed.items() if run not in purged}
                 all_of_it = chosen[name] is None and not purged
                 _Experiment(pair, name, left, work, tables, shared).copy(whole=all_of_it)
-    return every
 
 
 @contextmanager
@@ -220,9 +220,13 @@ class _Experiment:
             sides, checkpoint, is_first = self._look(pending)
             sides = self._with_packs(sides)
             may_adopt = whole and is_first and not restart and self._may_adopt(sides)
-            if may_adopt and checkpoint:
-                self._work.packs(pack for side in sides.values() for pack in lacking_packs(side))
-            if may_adopt and checkpoint and self._work.tables(checkpoint):
+            packs = [pack for side in sides.values() for pack in lacking_packs(side)]
+            if (
+                may_adopt
+                and checkpoint
+                and not self._work.packs(packs)
+                and self._work.tables(checkpoint)
+            ):
                 sides = {r: each._replace(their_covered=each.covered) for r, each in sides.items()}
             pending = self._round(sides, checkpoint)
         if pending:
@@ -260,13 +264,19 @@ class _Experiment:
         return sides, checkpoint, checkpoint is not None and there is None
 
     def _with_packs(self, sides: dict[str, Sides]) -> dict[str, Sides]:
-        """List the packs of runs with new points, behind the segments that refer to them."""
-        again = list_folders(self._pair.source, {r for r, s in sides.items() if lacks_points(r, s)})
-        found = {run: {**sides[run].ours.others, **one.others} for run, one in again.items()}
-        return sides | {
-            run: sides[run]._replace(ours=sides[run].ours._replace(others=others))
-            for run, others in found.items()
-        }
+        """List the packs of runs with new points, behind the segments that refer to them.
+
+        What was listed before may have been put together with others, or purged.
+        """
+        runs = {run for run, s in sides.items() if lacks_points(run, s) or lacking_packs(s)}
+        again = list_folders(self._pair.source, runs)
+        found = {}
+        for run in runs:
+            ours = sides[run].ours
+            kept = {key: size for key, size in ours.others.items() if parse_pack(key) is None}
+            others = kept | dict(again.get(run, Folder()).others)
+            found[run] = sides[run]._replace(ours=ours._replace(others=others))
+        return sides | found
 
     def _unlisted(self, runs: set[str], there: Checkpoint | None) -> set[str]:
         """Return the runs of one version that the target has, too, but does not list."""

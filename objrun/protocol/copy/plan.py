@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from objrun.errors import FormatError
 from objrun.format import file_keys, keys
 from objrun.format.documents import decode_property, decode_run
-from objrun.format.media import parse_pack
+from objrun.format.media import pack_key, parse_pack
 from objrun.format.shared import REFERRING
 from objrun.protocol.copy.compacted import Covered, TableRows
 from objrun.protocol.copy.forks import is_within, lacking, meeting
 from objrun.protocol.copy.pair import read
-from objrun.protocol.cover import choose
+from objrun.protocol.cover import choose, outermost, superseded
 from objrun.protocol.live import run_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from objrun.format.keys import CutKey, SegmentKey
+    from objrun.format.media import PackKey
     from objrun.protocol.copy.claims import Claim, Claims
     from objrun.protocol.copy.listing import Folder, Segments
     from objrun.protocol.copy.pair import Pair
@@ -170,7 +171,7 @@ def _plan_objects(plan: RunPlan, experiment: str, sides: Sides) -> None:
             (plan.files if is_file else plan.objects).append((key, size))
         elif is_file and size != sides.theirs.others[key]:
             plan.conflict = f"{key} has other bytes there"
-    best = outermost([*sides.segments, *sides.their_segments])
+    best = {*outermost([*sides.segments, *sides.their_segments])}
     wanted = [
         segment
         for segment in sides.segments
@@ -179,11 +180,9 @@ def _plan_objects(plan: RunPlan, experiment: str, sides: Sides) -> None:
         and segment.stop > sides.their_covered.stops.get(segment.writer, 0)
     ]
     plan.objects += [(_key(experiment, segment), sides.segments[segment]) for segment in wanted]
-    mine = outermost(sides.segments)
     plan.superseded = [
-        _key(experiment, segment)
-        for segment in sides.their_segments
-        if segment not in best and any(_holds(other, segment) for other in mine)
+        *(_key(experiment, each) for each in superseded(sides.segments, sides.their_segments)),
+        *map(pack_key, superseded(*_packs(sides))),
     ]
     plan.cuts = sides.cuts
     plan.root = sides.covered.root
@@ -205,9 +204,19 @@ def missing_rows(run: str, there: Iterable[SegmentKey], sides: Sides) -> list[Ta
 
 
 def lacking_packs(sides: Sides) -> list[tuple[str, int]]:
-    """Return the packs that the target does not have, and their sizes."""
-    ours, theirs = sides.ours.others, sides.theirs.others
-    return [(key, size) for key, size in ours.items() if key not in theirs and parse_pack(key)]
+    """Return the packs that the target needs to have what ours have, and their sizes."""
+    ours, theirs = _packs(sides)
+    best = outermost([*ours, *theirs])
+    return [(pack_key(pack), ours[pack]) for pack in best if pack in ours and pack not in theirs]
+
+
+def _packs(sides: Sides) -> tuple[dict[PackKey, int], dict[PackKey, int]]:
+    """Return the packs of both sides, and their sizes."""
+    ours, theirs = (
+        {pack: size for key, size in folder.others.items() if (pack := parse_pack(key))}
+        for folder in (sides.ours, sides.theirs)
+    )
+    return ours, theirs
 
 
 def lacks_points(run: str, sides: Sides) -> bool:
@@ -234,28 +243,6 @@ def lacking_cuts(ours: Iterable[CutKey], theirs: Iterable[CutKey]) -> dict[str, 
         if cut.step < known.get(whose, cut.step + 1):
             found.setdefault(cut.run, []).append(cut)
     return found
-
-
-def outermost(segments: Iterable[SegmentKey]) -> set[SegmentKey]:
-    """Return the segments whose rows no other segment of the same writer holds.
-
-    >>> from objrun.format.keys import SegmentKey
-    >>> short, long = SegmentKey("e", "r", "w", 0, 5), SegmentKey("e", "r", "w", 0, 9)
-    >>> outermost([short, long]) == {long}
-    True
-    """
-    found: set[SegmentKey] = set()
-    last: SegmentKey | None = None
-    for segment in sorted(segments, key=lambda each: (each.writer, each.start, -each.stop)):
-        if last is None or not _holds(last, segment):
-            found.add(segment)
-            last = segment
-    return found
-
-
-def _holds(outer: SegmentKey, inner: SegmentKey) -> bool:
-    same = outer.writer == inner.writer and outer.run == inner.run
-    return same and outer.start <= inner.start and inner.stop <= outer.stop
 
 
 def _key(experiment: str, segment: SegmentKey) -> str:

@@ -30,8 +30,7 @@ class Copied:
     `runs` got something, `seen` were looked at so far, of `all_runs`. `points` are those that only
     tables of the source have; the segments made of them are counted when they are there. `taken`
     are runs that keep a number that is another run's there, `purged` those that were purged there,
-    `conflicts` says what could not be copied, a sentence each. `models` were registered from runs
-    that were chosen, as `name:number`: they are not copied with these, and are not there.
+    `conflicts` says what could not be copied, a sentence each.
     """
 
     objects: int = 0
@@ -43,7 +42,6 @@ class Copied:
     taken: list[Taken] = field(default_factory=list)
     purged: list[str] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
-    models: list[str] = field(default_factory=list)
 
     def add(self, objects: int, size: int) -> None:
         """Count objects and their bytes."""
@@ -85,8 +83,8 @@ class Work(Protocol):
         """Copy all tables of the source, and return whether they are the target's now."""
         ...
 
-    def packs(self, packs: Iterable[tuple[str, int]]) -> None:
-        """Copy packs, before points that refer to them; those that have vanished are left out."""
+    def packs(self, packs: Iterable[tuple[str, int]]) -> set[str]:
+        """Copy packs, before points that refer to them; return the runs of which one vanished."""
         ...
 
     def runs(
@@ -130,11 +128,12 @@ class Estimate:
         self.copied.add(len(checkpoint.files), sum(file.size for file in checkpoint.files))
         return True
 
-    def packs(self, packs: Iterable[tuple[str, int]]) -> None:
+    def packs(self, packs: Iterable[tuple[str, int]]) -> set[str]:
         """Count packs, or anything else that may be named twice."""
         new = {key: size for key, size in packs if key not in self._seen}
         self._seen |= new.keys()
         self.copied.add(len(new), sum(new.values()))
+        return set()
 
     def runs(
         self,

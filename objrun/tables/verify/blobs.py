@@ -8,7 +8,7 @@ import polars as pl
 
 from objrun.errors import CorruptObjectError, NotFoundError
 from objrun.format.media import parse_reference
-from objrun.protocol.blobs import Kept, read_blobs
+from objrun.protocol.blobs import BlobReader, Kept
 from objrun.protocol.live import list_logged
 from objrun.tables.chunks import block_places
 from objrun.tables.points import files_of, read_points
@@ -33,9 +33,10 @@ def compare_blobs(
     All blobs are read, each pack is told of once.
     """
     told: set[str] = set()
+    blobs = BlobReader(store)
     for chunk in _chunks(store, experiment, checkpoint):
         for run, references in _referred(chunk).items():
-            for finding in _compare(store, run, references):
+            for finding in _compare(blobs, run, references):
                 if finding.key not in told:
                     told.add(finding.key)
                     yield finding
@@ -61,16 +62,19 @@ def _referred(chunk: Chunk) -> dict[str, list[str]]:
     return dict(grouped.iter_rows())
 
 
-def _compare(store: Store, run: str, references: list[str]) -> Iterator[Finding]:
+def _compare(blobs: BlobReader, run: str, references: list[str]) -> Iterator[Finding]:
     kept: list[Kept] = []
     for reference in references:
         try:
             kept.append(Kept(run, parse_reference(reference)))
         except ValueError:
             yield Finding("damaged", f"runs/{run}/media/", f"no reference: {reference[:80]!r}")
-    for pack in sorted({each.blob.pack for each in kept}):
+    packs: dict[str, list[Kept]] = {}
+    for each in kept:
+        packs.setdefault(each.blob.pack, []).append(each)
+    for _, wanted in sorted(packs.items()):
         try:
-            for _ in read_blobs(store, [each for each in kept if each.blob.pack == pack]):
+            for _ in blobs.read(wanted):
                 pass
         except CorruptObjectError as error:
             yield Finding(WRONG, error.key, error.problems[0].message)

@@ -6,7 +6,6 @@ product in reading them shall not hide one in writing them.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections import Counter, defaultdict
 from functools import lru_cache
@@ -19,6 +18,7 @@ from objrun.format import keys
 from objrun.format.checkpoints import Checkpoint, decode_checkpoint
 from objrun.format.heartbeat_keys import parse_heartbeat
 from objrun.format.states import TERMINAL
+from objrun.testing.sim.blobs import Blobs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,6 +56,7 @@ class Promises:
     - no table has points of a writer that came behind a rewind without the cuts of this one;
     - fields of the greatest checkpoint that this version of the library does not know stay;
     - what was acknowledged can be found: in tables, or in what is live;
+    - what points refer to is there before them, and stays (`Blobs`);
     - a heartbeat stays until its run has ended or was purged;
     - a segment, cut or marker goes when the greatest checkpoint covers it, or its writer has
       superseded it; a table when that names it not and never will; the greatest checkpoint never.
@@ -72,6 +73,7 @@ class Promises:
         self._fields: Mapping[str, Any] = {}
         self._ever = {key: data for key, (data, _) in bucket.objects.items()}
         bucket.watchers.append(self._watch)
+        self.blobs = Blobs(bucket, self.purged)
 
     def follow(self, before: Promises) -> None:
         """Also expect what was promised before, in the bucket that this one is a copy of."""
@@ -80,6 +82,7 @@ class Promises:
         self.cuts.update(before.cuts)
         self.purged |= before.purged
         self._ever.update(before._ever)
+        self.blobs.follow(before.blobs)
         self._fields = before._fields
 
     def ever(self) -> list[tuple[str, bytes]]:
@@ -171,23 +174,9 @@ class Promises:
                 assert marker in self._ever, f"{key} was put before its marker"
             if document.get("purged"):
                 self._forget(run)
-        elif (segment := keys.parse_segment(key)) and segment.run not in self.purged:
-            self._check_blobs(segment.run, data)
         elif key.startswith(keys.checkpoints(self.experiment)):
             self._check_tables()
             self.check_visible()
-
-    def _check_blobs(self, run: str, segment: bytes) -> None:
-        """What points refer to was there before them."""
-        for reference in _references(segment):
-            pack, _, rest = reference.removeprefix("media://").partition("/")
-            fields = dict(pair.split("=") for pair in rest.partition("?")[2].split("&"))
-            key = f"runs/{run}/media/{pack}.zip"
-            assert key in self.bucket.objects, f"points refer to {key}, which is not there"
-            start, size = int(fields["start"]), int(fields["size"])
-            data = self.bucket.objects[key][0][start : start + size]
-            found = hashlib.sha256(data).hexdigest()
-            assert found == fields["sha256"], f"{key} has other bytes at {start}"
 
     def _forget(self, run: str) -> None:
         assert run not in self._fresh, f"{run} is purged, and a change was acknowledged just now"
@@ -300,15 +289,6 @@ class Promises:
             if first <= start:
                 start = max(start, stop)
         return start
-
-
-@lru_cache(4096)
-def _references(segment: bytes) -> list[str]:
-    table = pq.read_table(io.BytesIO(segment))
-    if "type" not in table.column_names:
-        return []
-    rows = zip(table["type"].to_pylist(), table["data"].to_pylist(), strict=True)
-    return [data for type_, data in rows if type_ == "blob"]
 
 
 @lru_cache(4096)
