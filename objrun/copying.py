@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from objrun.errors import ExperimentNotFoundError, UserErrorException
 from objrun.protocol.copy.carry import Carrier
 from objrun.protocol.copy.copying import copy_experiments
-from objrun.protocol.copy.models import copy_models
+from objrun.protocol.copy.models import copy_models, left_behind
 from objrun.protocol.copy.pair import Pair
 from objrun.protocol.copy.work import Copied, Estimate
 
@@ -50,7 +50,8 @@ def copy_workspace(
 ) -> Copied:
     """Copy what the target lacks of what is chosen, and return what was done.
 
-    Models are copied with everything, and not with chosen experiments or runs.
+    Models are copied with everything, and not with chosen experiments or runs: their versions are
+    numbers in one row, which other models may have there. Those that stay are named in the result.
 
     Without `tell` it is only counted what would be done; else that is told after each object.
     Conflicts are not raised: they stand in the result.
@@ -62,7 +63,9 @@ def copy_workspace(
     pair = Pair(source.store, target.store)
     work = Carrier(pair, tables, tell) if tell else Estimate()
     names: Chosen = dict.fromkeys(source.experiment_names()) if chosen is None else chosen
-    copy_experiments(pair, names, work, tables, whole=chosen is None)
+    runs = copy_experiments(pair, names, work, tables, whole=chosen is None)
     if chosen is None:
         copy_models(pair, work)
+    else:
+        work.copied.models = left_behind(pair, runs)
     return work.copied

@@ -193,11 +193,11 @@ class Upkeep:
     ) -> Copied:
         """Copy experiments by name, and runs by id with all below them, into another workspace.
 
-        Without either, all is copied, models too. Ids, times and bytes stay as they are; what is
-        there already is not sent again, so call it as often as you like, also while runs are being
-        written. Returns what was done (with `dry_run`, what would be). Raises StoreError, after all
-        else was
-        copied, naming runs that were not: another run has the id there, or they are damaged.
+        Without either, all is copied, models too; else `models` of the result names those of these
+        runs that stay. Ids, times and bytes stay as they are; what is there already is not sent
+        again, so call it as often as you like, also while runs are being written. Returns what was
+        done (with `dry_run`, what would be). Raises StoreError, after all else was copied, naming
+        runs that were not: another run has the id there, or they are damaged.
 
         >>> from objrun import Workspace
         >>> copied = ws.copy_to(Workspace("memory://backup"), experiments=["digits"])

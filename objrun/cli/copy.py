@@ -81,10 +81,11 @@ def copy(
     src_option: SourceOptions = None,
     dst_option: TargetOptions = None,
 ) -> None:
-    """Copy experiments and runs from one store into another: what is not there yet.
+    """Copy a store, or some experiments and runs, into another one: what is not there yet.
 
     Ids, times and bytes stay as they are, and both stores may be in use meanwhile. A copy that was
-    interrupted is gone on with by the same command.
+    interrupted is gone on with by the same command. Models come along with the whole store, and not
+    with chosen experiments or runs.
     """
     from objrun.copying import choose
 
@@ -146,6 +147,7 @@ def document(copied: Copied) -> dict[str, Any]:
         "numbers_taken": [taken._asdict() for taken in copied.taken],
         "purged": copied.purged,
         "conflicts": copied.conflicts,
+        "models_left": copied.models,
     }
 
 
@@ -176,14 +178,16 @@ def _warn(copied: Copied) -> None:
     """Warn of what people may look for in vain."""
     if copied.taken:
         named = [f"{taken.run} ({taken.experiment}/{taken.number})" for taken in copied.taken]
-        _tell("must be found by id there, since another run has the number", named)
+        _tell("run", "must be found by id there, since another run has the number", named)
     if copied.purged:
-        _tell("purged there before, and not copied", copied.purged)
+        _tell("run", "purged there before, and not copied", copied.purged)
+    if copied.models:
+        _tell("model", "of these runs not copied, as only whole stores take models", copied.models)
 
 
-def _tell(told: str, named: list[str]) -> None:
+def _tell(what: str, told: str, named: list[str]) -> None:
     more = ", ..." if len(named) > _NAMED else ""
-    message = f"{_count(len(named), 'run')} {told}: {', '.join(named[:_NAMED])}{more}"
+    message = f"{_count(len(named), what)} {told}: {', '.join(named[:_NAMED])}{more}"
     warnings.warn(message, ObjrunWarning, stacklevel=1)
 
 

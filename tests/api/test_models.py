@@ -252,7 +252,6 @@ def test_which_version_is_meant(trained: Run, ws: Workspace) -> None:
     missing: list[Callable[[], Model]] = [
         lambda: Model(ws, "n"),
         lambda: Model(ws, "m", version=3),
-        lambda: Model(ws, id="m"),
         lambda: Model(ws, "m", tags="no"),
         lambda: Model(ws, "m", version=1, tags={"stage": "new"}),
     ]
@@ -262,6 +261,8 @@ def test_which_version_is_meant(trained: Run, ws: Workspace) -> None:
         assert isinstance(caught.value, WebserviceException)
     with pytest.raises(WebserviceException):
         Model(ws)
+    with pytest.raises(WebserviceException, match="NAME:VERSION"):
+        Model(ws, id="m")
     with pytest.raises(UserErrorException, match="filter"):
         Model.list(ws, tags=7)  # type: ignore[arg-type]
     copy = pickle.loads(pickle.dumps(Model(ws, "m")))  # noqa: S301 - made right here
@@ -405,6 +406,24 @@ def test_copies(trained: Run, ws: Workspace, live_ws: Workspace) -> None:
     with pytest.raises(StoreError, match="m:3 is another model"):
         ws.copy_to(live_ws)
     assert [*Model(there, "m", version=3).files] == ["there/cnn/deep/ü 1.json", "there/cnn/weights"]
+
+
+def test_models_of_chosen_runs_stay_and_are_named(trained: Run, ws: Workspace) -> None:
+    """All that are not there yet, of the runs that were meant, and of no others."""
+    trained.register_model("m", "digits")
+    trained.register_model("m", "outputs/cnn")
+    trained.register_model("m", "digits").delete()
+    other = trained.experiment.start_logging()
+    other.upload_file("digits", io.BytesIO(b"other"))
+    other.register_model("n", "digits")
+    there = Workspace("memory://" + os.urandom(4).hex())
+    for dry_run in (True, False):
+        assert ws.copy_to(there, runs=[trained.id], dry_run=dry_run).models == ["m:2", "m:1"]
+    assert Model.list(there) == []
+    found = ws.copy_to(there, experiments=[trained.experiment.name])
+    assert found.models == ["m:2", "m:1", "n:1"]
+    assert ws.copy_to(there).models == ws.copy_to(there, runs=[trained.id]).models == []
+    other.complete()
 
 
 @pytest.mark.parametrize("writes", range(1, 5))

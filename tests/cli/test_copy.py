@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,7 +63,15 @@ def test_copy_takes_experiments_and_runs(bare: Call, spool: Workspace, tmp_path:
         "run-digits",
     ]
     assert there.experiment_names() == ["digits"]
-    assert bare("copy", source, str(target), "--experiment", "other").code == 0
+    done = bare("copy", source, str(target), "--experiment", "other")
+    assert (done.code, done.err) == (0, "")
+    trained = spool.get_run("run-digits")
+    trained.upload_file("m", BytesIO(b"weights"))
+    trained.register_model("m")
+    told = bare("copy", source, str(target), "--run", "digits/1")
+    assert told.code == 0
+    assert "warning: 1 model of these runs not copied" in told.err
+    assert ": m:1" in told.err
     assert there.experiment_names() == ["digits", "other"]
     missing = bare("copy", source, str(target), "--experiment", "no-such")
     assert (missing.code, missing.err.count("no experiment 'no-such'")) == (3, 1)

@@ -57,11 +57,11 @@ def copy_experiments(
     tables: Tables,
     *,
     whole: bool,
-) -> None:
+) -> Collection[str]:
     """Copy experiments by name: all of their runs (None), or some with all below them.
 
     Where the target is no store yet it becomes one, with the id of the source if `whole`. What was
-    done is in `work.copied`.
+    done is in `work.copied`; returned are the runs that were meant.
     """
     _begin(pair, work, whole=whole)
     found: dict[str, Collection[str]] = {}
@@ -85,6 +85,7 @@ def copy_experiments(
                 left = {run: both for run, both in listed.items() if run not in purged}
                 all_of_it = chosen[name] is None and not purged
                 _Experiment(pair, name, left, work, tables, shared).copy(whole=all_of_it)
+    return every
 
 
 @contextmanager

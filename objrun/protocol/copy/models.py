@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,13 @@ from objrun.protocol.chain import Chain, load
 from objrun.protocol.copy.files import copy_bytes
 from objrun.protocol.copy.forks import commit_again, lacking, meeting
 from objrun.protocol.files import StoredFile
-from objrun.protocol.models import check_files, model_scheme
+from objrun.protocol.models import check_files, is_there, list_heads, model_scheme, read_head
 from objrun.protocol.settle import insist
+from objrun.storage import together
 from objrun.storage.sharing import share
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from objrun.format.states import ModelState
     from objrun.protocol.copy.pair import Pair
@@ -35,6 +37,24 @@ def copy_models(pair: Pair, work: Work) -> None:
                 work.copied.conflicts.append(f"model {name}:{number} {told}")
         except (FormatError, UnavailableError) as error:
             work.copied.conflicts.append(f"model {name}:{number} is not copied: {error.message}")
+
+
+def left_behind(pair: Pair, runs: Collection[str]) -> list[str]:
+    """Return the models of some runs that the target does not have, each as `name:number`.
+
+    A LIST on both sides, and a GET for each model that is not there.
+    """
+    theirs = {head[:2] for head in list_heads(pair.target)}
+    heads = [head for head in list_heads(pair.source) if head[:2] not in theirs]
+    found = []
+    for head, answer in zip(
+        heads, together(pair.source, partial(read_head, pair.source), heads), strict=True
+    ):
+        with suppress(FormatError):
+            version = answer()
+            if is_there(version) and version.state and version.state.run_id in runs:
+                found.append(f"{head.name}:{head.number}")
+    return found
 
 
 def _sizes(store: Store) -> Sizes:

@@ -30,7 +30,8 @@ class Copied:
     `runs` got something, `seen` were looked at so far, of `all_runs`. `points` are those that only
     tables of the source have; the segments made of them are counted when they are there. `taken`
     are runs that keep a number that is another run's there, `purged` those that were purged there,
-    `conflicts` says what could not be copied, a sentence each.
+    `conflicts` says what could not be copied, a sentence each. `models` were registered from runs
+    that were chosen, as `name:number`: they are not copied with these, and are not there.
     """
 
     objects: int = 0
@@ -42,6 +43,7 @@ class Copied:
     taken: list[Taken] = field(default_factory=list)
     purged: list[str] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
 
     def add(self, objects: int, size: int) -> None:
         """Count objects and their bytes."""
