@@ -308,6 +308,9 @@ def test_processes_that_store_and_delete_the_same_at_once(tmp_path: Path) -> Non
         if not dropped
     }
     assert {info.key: store.get(info.key) for info in store.list("")} == expected
-    files = inodes(*(tmp_path / key for key in expected))
-    assert ROUNDS <= files < len(expected) / 2
+    files = [tmp_path / key for key in expected]
+    assert ROUNDS <= inodes(*files) < len(files)
+    for key, body in [*expected.items()] * 2:  # the first time round a hint may be stale
+        store.share(key, sha256(body).hexdigest())
+    assert inodes(*files) == ROUNDS
     assert [path.name for path in (tmp_path / SCRATCH).iterdir()] == [HINTS]
