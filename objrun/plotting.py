@@ -254,8 +254,11 @@ def _drawn_value(kind: str, points: pl.DataFrame, value: Any, name: str, ax: Axe
         return plots.histograms(places, edges, counts, title=name, ax=ax)
     if kind == "image":
         steps = points["step"].to_list()
+        # Of a lone image without a step there is nothing to tell beside the title.
+        places = range(1, len(values) + 1) if len(values) > 1 else [""]
         named = [
-            v.filename if s is None else f"step {s}" for v, s in zip(values, steps, strict=True)
+            f"{place}" if step is None else f"step {step}"
+            for place, step in zip(places, steps, strict=True)
         ]
         return plots.images(
             [(label, _pixels(v)) for label, v in zip(named, values, strict=True)][: plots.IMAGES],

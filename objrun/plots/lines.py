@@ -248,17 +248,17 @@ def _x_axis(axes: Axes, axis: Axis) -> None:
 
 
 def _tell_last(axes: Axes, curves: Sequence[Curve]) -> None:
-    """Write the last value of a lone curve beside it."""
+    """Write the last value of a lone curve beside it, outside of the axes."""
     known = [y for curve in curves for y in curve.y[np.isfinite(curve.y)][-1:]]
     if len(curves) == 1 and known:
         axes.annotate(
             number_text(float(known[0])),
-            (1, 1),
-            xycoords="axes fraction",
-            xytext=(-2, -2),
+            (1, float(np.clip(known[0], -_HUGE, _HUGE))),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(4, 0),
             textcoords="offset points",
-            ha="right",
-            va="top",
+            annotation_clip=False,
+            va="center",
             fontsize=8.5,
             color=MUTED,
         )

@@ -167,12 +167,17 @@ def images(pictures: Sequence[tuple[str, Any]], *, title: str = "") -> Figure:
     shown = pictures[:IMAGES]
     columns = min(max(math.ceil(math.sqrt(len(shown))), 1), 8)
     rows = max(math.ceil(len(shown) / columns), 1)
-    picture = new_picture(max(1.9 * columns, 3), 2.1 * rows + 0.4)
+    side = 5.0 if len(shown) == 1 else 2.6 if len(shown) <= 9 else 1.9
+    shapes = [np.shape(pixels)[:2] for _, pixels in shown]
+    tall = min(max((height / width for height, width in shapes), default=1), 2)
+    picture = new_picture(max(side * columns, 3), (side * tall + 0.2) * rows + 0.4)
     all_axes = picture.subplots(rows, columns, squeeze=False).ravel()
     for axes in all_axes:
         axes.set_axis_off()
     for axes, (caption, pixels) in zip(all_axes, shown, strict=False):
-        axes.imshow(pixels, cmap="gray" if np.ndim(pixels) == 2 else None)
+        # Grey is what was logged, not stretched to what is in the image.
+        depth = {"vmin": 0, "vmax": 255} if np.asarray(pixels).dtype == np.uint8 else {}
+        axes.imshow(pixels, cmap="gray" if np.ndim(pixels) == 2 else None, **depth)
         plain(axes.set_title(short_name(caption, 24), fontsize=8.5, color=MUTED))
     if not shown:
         say(all_axes[0], "no images")

@@ -245,6 +245,24 @@ def test_histograms_of_other_edges_keep_their_shares() -> None:
     assert main(plots.histograms([], [], [])).texts[0].get_text() == "no histograms"
 
 
+def test_a_lone_image_is_large_and_its_greys_are_those_logged() -> None:
+    figure: Any = plots.images([("", np.full((40, 80), 200, np.uint8))])
+    assert figure.axes[0].images[0].get_clim() == (0, 255)
+    width, height = figure.get_size_inches()
+    assert width >= 5
+    assert 1.5 < width / height < 2
+
+
+def test_the_last_value_of_a_panel_stands_beside_it() -> None:
+    figure: Any = plots.grid([("loss", [Curve.of("loss", [1.0, 0.5, 2.0])])])
+    rendered(figure)
+    (label,) = figure.axes[0].texts
+    assert label.get_text() == "2"
+    box = figure.axes[0].get_window_extent()
+    assert label.get_window_extent().x0 >= box.x1
+    assert label.get_window_extent().x1 <= figure.bbox.x1
+
+
 def test_images_are_side_by_side_up_to_a_number() -> None:
     figure: Any = plots.images([(f"step {i}", np.eye(4)) for i in range(70)], title="t")
     rendered(plots.images([("a", np.eye(4)), ("b", np.zeros((2, 2, 3)))]))
