@@ -12,7 +12,7 @@ from objrun.artifacts import places_of
 from objrun.cli.find import find_run
 from objrun.cli.layout import Column, print_table
 from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_format, open_workspace
-from objrun.cli.output import new_console, print_csv, print_lines
+from objrun.cli.output import new_console, print_rows
 from objrun.cli.style import one_line
 from objrun.errors import FileConflictError
 from objrun.format import file_keys
@@ -35,11 +35,7 @@ def files(
     """List the files of a run, its logs among them: their sizes, and when they were stored."""
     one_format(as_json=as_json, as_csv=as_csv)
     rows = _rows(find_run(open_workspace(url, option), run))
-    if as_json:
-        print_lines(rows)
-    elif as_csv:
-        print_csv(FIELDS, ([row[name] for name in FIELDS] for row in rows))
-    else:
+    if not print_rows(FIELDS, rows, as_json=as_json, as_csv=as_csv):
         columns = [
             Column("name", [one_line(row["name"]) for row in rows], least=12),
             Column("size", [decimal(row["size"]) for row in rows], right=True),

@@ -8,7 +8,7 @@ from typing import Any
 from objrun.cli.find import find_run
 from objrun.cli.layout import Column, print_table
 from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_format, open_workspace
-from objrun.cli.output import new_console, print_csv, print_lines
+from objrun.cli.output import new_console, print_rows
 from objrun.cli.style import one_line, status_text
 
 FIELDS = ("version", "time", "status", "ops")
@@ -24,11 +24,7 @@ def history(
     """Show what was done to a run, oldest first: every change stays in the store."""
     one_format(as_json=as_json, as_csv=as_csv)
     entries = find_run(open_workspace(url, option), run).history()
-    if as_json:
-        print_lines({name: entry[name] for name in FIELDS} for entry in entries)
-        return
-    if as_csv:
-        print_csv(FIELDS, ([entry[name] for name in FIELDS] for entry in entries))
+    if print_rows(FIELDS, entries, as_json=as_json, as_csv=as_csv):
         return
     done = ["; ".join(map(describe, entry["ops"])) for entry in entries]
     columns = [

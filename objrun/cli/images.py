@@ -14,7 +14,7 @@ from rich.filesize import decimal
 from objrun.cli.find import find_run
 from objrun.cli.layout import Column, print_table
 from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_format, open_workspace
-from objrun.cli.output import new_console, print_csv, print_lines
+from objrun.cli.output import new_console, print_rows
 from objrun.cli.style import one_line
 from objrun.errors import ServiceException
 from objrun.format.keys import MAX_PIECE, encode_name
@@ -58,11 +58,9 @@ def images(
         for image, path in zip(found, _paths(found, out), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(image.data)
-    if as_json:
-        print_lines(rows)
-    elif as_csv:
-        print_csv(FIELDS, ([row[field] for field in FIELDS] for row in rows))
-    elif out is not None:
+    if print_rows(FIELDS, rows, as_json=as_json, as_csv=as_csv):
+        return
+    if out is not None:
         new_console().print(f"{len(found)} images: in {out}", soft_wrap=True)
     else:
         columns = [

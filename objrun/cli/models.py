@@ -19,7 +19,7 @@ from objrun.cli.options import (
     one_format,
     open_workspace,
 )
-from objrun.cli.output import new_console, print_csv, print_lines
+from objrun.cli.output import new_console, print_rows
 from objrun.cli.style import one_line
 from objrun.errors import UserErrorException
 
@@ -92,14 +92,8 @@ def models(
     if to is not None:
         path = found[0].download(to, exist_ok=True)
         new_console().print(f"{found[0].id}: in {path}", soft_wrap=True)
-    elif as_json:
-        print_lines(_row(model) for model in found)
-    elif as_csv:
-        print_csv(FIELDS, ([*_row(model).values()] for model in found))
-    elif files:
-        _print_files(found)
-    else:
-        _print(found)
+    elif not print_rows(FIELDS, map(_row, found), as_json=as_json, as_csv=as_csv):
+        (_print_files if files else _print)(found)
 
 
 def _find(workspace: Workspace, name: str | None, *, is_one: bool) -> Sequence[Model]:

@@ -74,6 +74,17 @@ def print_csv(titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     print_text(lines.getvalue())
 
 
+def print_rows(
+    fields: Sequence[str], rows: Iterable[Mapping[str, Any]], *, as_json: bool, as_csv: bool
+) -> bool:
+    """Print these fields of rows as programs read them, and return whether that was asked for."""
+    if as_json:
+        print_lines({name: row[name] for name in fields} for row in rows)
+    elif as_csv:
+        print_csv(fields, ([row[name] for name in fields] for row in rows))
+    return as_json or as_csv
+
+
 def print_text(text: str) -> None:
     """Print text as it is, but at a terminal without what that would obey."""
     sys.stdout.write(harmless(text) if sys.stdout.isatty() else text)

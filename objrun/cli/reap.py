@@ -17,7 +17,7 @@ from objrun.cli.options import (
     one_format,
     open_workspace,
 )
-from objrun.cli.output import new_console, print_csv, print_lines
+from objrun.cli.output import new_console, print_rows
 from objrun.cli.run_table import SHORT_ID
 from objrun.cli.trash import parse_age
 
@@ -54,11 +54,8 @@ def reap(
     age = parse_age(older_than)
     workspace = open_workspace(url, option)
     lost = workspace.reap(experiments or None, older_than=age, dry_run=dry_run)
-    if as_json:
-        print_lines(dict(zip(FIELDS, run, strict=True)) for run in lost)
-    elif as_csv:
-        print_csv(FIELDS, lost)
-    else:
+    rows = (dict(zip(FIELDS, run, strict=True)) for run in lost)
+    if not print_rows(FIELDS, rows, as_json=as_json, as_csv=as_csv):
         _print(lost, dry_run=dry_run)
 
 

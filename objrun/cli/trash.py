@@ -22,7 +22,7 @@ from objrun.cli.options import (
     one_format,
     open_workspace,
 )
-from objrun.cli.output import new_console, print_csv, print_lines
+from objrun.cli.output import new_console, print_rows
 from objrun.cli.program import program
 from objrun.cli.style import harmless
 from objrun.errors import UserErrorException
@@ -134,11 +134,8 @@ def gc(
     one_format(as_json=as_json, as_csv=as_csv)
     age = parse_age(older_than)
     freed = open_workspace(url, option).gc(age, dry_run=dry_run)
-    if as_json:
-        print_lines(dict(zip(FIELDS, entry, strict=True)) for entry in freed)
-    elif as_csv:
-        print_csv(FIELDS, freed)
-    else:
+    rows = (dict(zip(FIELDS, entry, strict=True)) for entry in freed)
+    if not print_rows(FIELDS, rows, as_json=as_json, as_csv=as_csv):
         _print(freed, dry_run=dry_run)
 
 
