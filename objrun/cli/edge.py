@@ -23,6 +23,7 @@ from objrun.cli.program import program
 from objrun.cli.style import harmless
 from objrun.errors import (
     BucketNotFoundError,
+    CredentialsError,
     InvalidURLError,
     NotAStoreError,
     ObjrunError,
@@ -44,6 +45,8 @@ TRACEBACK: Final = "OBJRUN_TRACEBACK"
 
 _HINTS: Final[dict[type[ObjrunError], str]] = {
     NotAStoreError: "--url or OBJRUN_URL names another place; `{program} demo` makes a store.",
+    CredentialsError: "They come from where the cloud's own tools have them, such as variables of "
+    "the environment, or from --option KEY=VALUE.",
 }
 
 

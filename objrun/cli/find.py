@@ -94,6 +94,9 @@ def _completed(workspace: Workspace, start: str, missing: RunNotFoundError) -> s
     """Return the one id that begins with `start`, by one LIST."""
     store = workspace.reading()
     ids = [name for name in insist(lambda: store.folders(RUNS)) if name.startswith(start)]
+    if not ids and start in workspace.experiment_names():
+        message = f"{missing.message}; {start} is an experiment: its runs are {start}/NUMBER"
+        raise RunNotFoundError(message)
     if not ids:
         raise missing
     if len(ids) > 1:

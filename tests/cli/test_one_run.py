@@ -33,6 +33,14 @@ def test_an_id_wins_over_those_that_begin_with_it(cli: Call) -> None:
     assert "3 runs begin with 'c': canceled-8, child-5, child-6" in printed.err
 
 
+def test_an_experiment_is_no_run(cli: Call) -> None:
+    printed = cli("show", "digits")
+    assert (printed.code, "digits is an experiment: its runs are digits/NUMBER" in printed.err) == (
+        3,
+        True,
+    )
+
+
 def test_show_has_all_that_is_noted(cli: Call) -> None:
     out = cli("show", "digits/1").out
     for noted in ("digits/1  a cnn", "Completed after", "done-1", "best model=cnn", "huge", "nan"):
