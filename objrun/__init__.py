@@ -79,7 +79,8 @@ def __getattr__(name: str) -> Any:
         from objrun.elsewhere import advice
 
         told = advice(name)
-        # Of an AttributeError `from objrun import ...` would not tell the message.
+        # Of an AttributeError `from objrun import ...` would not tell the message, and `hasattr`
+        # would raise an ImportError.
         is_import = sys._getframe(1).f_code.co_name == "_handle_fromlist"  # noqa: SLF001 - no other way
         if told and is_import:
             raise ImportError(told)

@@ -14,7 +14,7 @@ from objrun import clock
 from objrun.cards.markup import card, element
 from objrun.cards.model import RunRow, RunView, Series
 from objrun.cards.pages import counts_line, run_card, runs_table
-from objrun.cards.texts import kind_text
+from objrun.cards.texts import kind_text, short_name
 from objrun.errors import ObjrunError
 from objrun.thumbnails import thumbnails
 
@@ -92,9 +92,9 @@ def series_of(points: pl.DataFrame) -> tuple[list[Series], dict[str, str]]:
             steps = None if numbers["step"].null_count() else numbers["step"].to_list()
             found.append(Series(part["name"][0], numbers["value"].to_list(), steps))
         else:
-            kind, data = part["kind"][0], part["data"][-1]
-            is_text = kind in ("scalar", "text") and part["type"][-1] != "blob"
-            others[part["name"][0]] = str(data) if is_text else kind_text(kind, part.height)
+            name, kind, type_, data = part.select("name", "kind", "type", "data").row(-1)
+            is_text = kind in ("scalar", "text") and type_ != "blob"
+            others[name] = short_name(str(data)) if is_text else kind_text(kind, part.height)
     return found, others
 
 

@@ -53,6 +53,7 @@ def test_a_card_has_a_few_small_images_for_one_request(tmp_path: Path) -> None:
         for step in range(3):
             for name in "abcdefgh":
                 run.log_image(name, path=b"GIF89a%d" % step, step=step)
+        run.log("answer", "x" * 10_000)
         run.log_image("large", path=b"GIF89a" + bytes(1 << 20))
         run.log_image("scan", path=b"II*\0")
     run = Experiment(workspace, "e").get_runs()[0]
@@ -61,6 +62,7 @@ def test_a_card_has_a_few_small_images_for_one_request(tmp_path: Path) -> None:
     assert counting.counts["get_range"] == 1
     assert html.count("<img") == 6
     assert b64encode(b"GIF89a2").decode() in html, "the last of each"
+    assert "x" * 60 not in html, "a long text is cut, also in the state of a widget"
     for part in ("a=3 images", "large=an image", "scan=an image"):
         assert part in html
     assert len(html) < 20_000
