@@ -75,9 +75,7 @@ class Redactor:
             if forms <= self._values:
                 return
             self._values |= forms
-            # Of two values that begin alike the longer one is looked for first.
-            longest = sorted(self._values, key=lambda form: -len(form))
-            self._pattern = re.compile("|".join(map(re.escape, longest)))
+            self._pattern = None  # made when it is needed: many may come one after the other
 
     def redact(self, text: str) -> str:
         """Return a text with `***` in the place of each value.
@@ -87,13 +85,21 @@ class Redactor:
         >>> redactor.redact("password hunter2"), redactor
         ('password ***', Redactor(1 forms))
         """
-        pattern = self._pattern
-        return pattern.sub(MASK, text) if pattern else text
+        if not self._values:
+            return text
+        with self._lock:
+            if self._pattern is None:
+                self._pattern = re.compile("|".join(map(re.escape, self._forms())))
+            pattern = self._pattern
+        return pattern.sub(MASK, text)
 
     def forms(self) -> list[str]:
         """Return all that is taken out; of two that begin alike the longer one comes first."""
         with self._lock:
-            return sorted(self._values, key=lambda form: -len(form))
+            return self._forms()
+
+    def _forms(self) -> list[str]:
+        return sorted(self._values, key=lambda form: -len(form))
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._values)} forms)"

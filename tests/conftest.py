@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from objrun import clock
+from objrun.format.keys import PROBE
 from objrun.storage import connect
 from objrun.testing import servers
 
@@ -75,6 +76,17 @@ def azure_server() -> Iterator[Server]:
     """A local Azure Blob Storage, used like `s3_server`."""
     program = str(AZURITE) if AZURITE.exists() else shutil.which("azurite-blob")
     yield from _running(servers.azure_server(program))
+
+
+def proven_bucket(server: Server) -> StoreURL:
+    """A new bucket; one of S3 need not prove any more that a second create is refused.
+
+    That takes 40 requests, and has tests of its own.
+    """
+    place = StoreURL(server.new_bucket(), server.options)
+    if server.scheme == "s3":
+        server.make(server.port, f"{place.url.removeprefix('s3://')}/{PROBE}")
+    return place
 
 
 @pytest.fixture(params=BACKENDS)

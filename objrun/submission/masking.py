@@ -32,17 +32,16 @@ class Masker:
         """Take this value out from now on, as `objrun.secret.Redactor` does."""
         self._known.add(value)
         self._forms = [form.encode("utf-8", "surrogateescape") for form in self._known.forms()]
-        # The longer of two that begin alike is looked for first.
-        self._pattern = re.compile(b"|".join(map(re.escape, self._forms))) if self._forms else None
+        self._pattern = None
 
     def feed(self, data: bytes) -> bytes:
         """Return what can be told by now."""
-        if self._pattern is None:
+        if not self._forms:
             return data
         data = self._held + data
         told: list[bytes] = []
         at, end = 0, self._held_from(data)
-        for found in self._pattern.finditer(data):
+        for found in self._values().finditer(data):
             if found.start() >= end:
                 break
             told += [data[at : found.start()], _MASK]
@@ -54,7 +53,13 @@ class Masker:
     def rest(self) -> bytes:
         """Return what was held back: nothing follows."""
         data, self._held = self._held, b""
-        return self._pattern.sub(_MASK, data) if self._pattern else data
+        return self._values().sub(_MASK, data) if self._forms else data
+
+    def _values(self) -> re.Pattern[bytes]:
+        """Return what finds a value; of two that begin alike the longer one comes first."""
+        if self._pattern is None:
+            self._pattern = re.compile(b"|".join(map(re.escape, self._forms)))
+        return self._pattern
 
     def _held_from(self, data: bytes) -> int:
         """Return where the longest end of `data` begins with which a value may begin."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from objrun import Experiment, Workspace, clock
+from tests.conftest import BACKENDS, proven_bucket
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from objrun import Run
-    from tests.conftest import StoreURL
 
 
 @pytest.fixture
@@ -36,12 +36,19 @@ def run(experiment: Experiment) -> Run:
 @pytest.fixture(params=["local", "memory"])
 def any_ws(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
     """A workspace in a fresh folder, and in memory."""
-    if request.param == "local":
+    return any_place(request.param, tmp_path)
+
+
+def any_place(kind: str, tmp_path: Path) -> Workspace:
+    """A workspace in a fresh folder, or in memory."""
+    if kind == "local":
         return Workspace(tmp_path / "store", {"durability": "none"})
     return Workspace(f"memory://{clock.random_hex(8)}")
 
 
-@pytest.fixture
-def live_ws(store_url: StoreURL) -> Workspace:
+@pytest.fixture(params=BACKENDS)
+def live_ws(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
     """A workspace in a fresh store, once for each backend."""
-    return Workspace(store_url.url, storage_options=store_url.storage_options)
+    if request.param in ("local", "memory"):
+        return any_place(request.param, tmp_path)
+    return Workspace(*proven_bucket(request.getfixturevalue(f"{request.param}_server")))

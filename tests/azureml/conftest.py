@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from objrun import Experiment, Run, Workspace
+from tests.conftest import proven_bucket
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ def ws(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
     if request.param == "local":
         return Workspace(tmp_path / "store", {"durability": "none"})
     server: Server = request.getfixturevalue("s3_server")
-    return Workspace(server.new_bucket(), server.options)
+    return Workspace(*proven_bucket(server))
 
 
 @pytest.fixture

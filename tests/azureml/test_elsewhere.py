@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture
+def run() -> Run:
+    """A run, wherever: names are the same in all stores."""
+    return Experiment(Workspace("memory://elsewhere"), "digits").start_logging()
+
+
 @pytest.mark.parametrize("name", MODULE)
 def test_an_import_of_what_is_not_there_says_what_to_do(name: str) -> None:
     with pytest.raises(ImportError, match=rf"objrun has no {name}: \w.{{30}}"):

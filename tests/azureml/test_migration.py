@@ -156,8 +156,12 @@ def project(ws: Workspace, folder: Path) -> Path:
     return folder
 
 
-def test_a_notebook_that_logs_all_there_is(ws: Workspace, project: Path) -> None:
-    told = run_migrated(NOTEBOOK, project).splitlines()
+def test_a_notebook_that_logs_all_there_is_and_a_sweep_of_children(
+    ws: Workspace, project: Path
+) -> None:
+    told = run_migrated(NOTEBOOK + SWEEP, project).splitlines()
+    assert told[-3:] == ["1.0 ridge", "4 1.0", "2 5"]
+    told = told[:-3]
     assert told[1].split("\t")[0] == ws.name
     assert told[2:] == [f"best: {1 / (1 + 2.718281828459045**-9)}", "outputs/notes.txt", "True"]
     (run,) = Experiment(ws, "all-kinds").get_runs()
@@ -165,7 +169,9 @@ def test_a_notebook_that_logs_all_there_is(ws: Workspace, project: Path) -> None
     assert run.get_metrics("category") == {"category": "Red"}
 
 
+@pytest.mark.parametrize("ws", ["local"], indirect=True)
 def test_a_training_script_in_its_run(exp: Experiment, folder: Path) -> None:
+    """Started by hand; submitted it is below, on S3 too."""
     run = exp.start_logging(outputs=False)
     told = run_migrated(
         SCRIPT,
@@ -189,15 +195,14 @@ def test_a_training_script_on_its_own(folder: Path) -> None:
     assert (folder / "outputs/model.pkl").exists()
 
 
-def test_a_sweep_of_children(project: Path) -> None:
-    assert run_migrated(SWEEP, project) == "1.0 ridge\n4 1.0\n2 5\n"
-
-
 def test_a_script_is_submitted_and_its_model_registered(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    ws: Workspace, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OBJRUN_WORK", str(project.parent / "jobs"))
     (project / "source").mkdir()
     (project / "source/train.py").write_text(migrated(SCRIPT), encoding="utf-8")
     told = run_migrated(SUBMITTING, project).splitlines()
     assert told[-2:] == ["ridge\tridge:1\t1", "['model.pkl'] {'ridge': 1}"]
+    (run,) = Experiment(ws, "train-on-local").get_runs()
+    assert run.get_tags() == {"trained": None}
+    assert run.get_file_names() == ["logs/std_log.txt", "model.pkl", "outputs/model.pkl"]

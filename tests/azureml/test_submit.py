@@ -17,21 +17,17 @@ from objrun import Run
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--name", default="nobody")
+parser.add_argument("--folds", type=int, default=0)
 args = parser.parse_args()
 run = Run.get_context()
 run.log(name="greeting", value="Hello " + args.name)
 print("Hello", args.name)
-"""
-
-CHILDREN = """
-from objrun import Run
-
-run = Run.get_context()
-for fold, child in enumerate(run.create_children(count=3)):
-    child.log(name="fold", value=fold)
-    child.complete()
-with run.child_run("last") as child:
-    child.log("fold", 3)
+if args.folds:
+    for fold, child in enumerate(run.create_children(count=args.folds)):
+        child.log(name="fold", value=fold)
+        child.complete()
+    with run.child_run("last") as child:
+        child.log("fold", args.folds)
 """
 
 SLOW = """
@@ -50,7 +46,7 @@ def source(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with scripts, and places of its own for what is submitted."""
     monkeypatch.setenv("OBJRUN_WORK", str(folder.parent / "jobs"))
     monkeypatch.setenv("XDG_STATE_HOME", str(folder.parent / "state"))
-    scripts = {"hello.py": HELLO, "children.py": CHILDREN, "slow.py": SLOW}
+    scripts = {"hello.py": HELLO, "slow.py": SLOW}
     for name, text in {**scripts, "fails.py": "raise ValueError('too hot')"}.items():
         (folder / name).write_text(text, encoding="utf-8")
     (folder / ".amlignore").write_text("/outputs\n", encoding="utf-8")
@@ -59,10 +55,13 @@ def source(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_script_is_submitted(exp: Experiment, capsys: pytest.CaptureFixture[str]) -> None:
     config = ScriptRunConfig(
-        source_directory=".", script="hello.py", arguments=["--name", "you"], compute_target="local"
+        source_directory=".",
+        script="hello.py",
+        arguments=["--name", "you", "--folds", 3],
+        compute_target="local",
     )
     assert (config.source_directory, config.script) == (".", "hello.py")
-    assert config.arguments == ["--name", "you"]
+    assert config.arguments == ["--name", "you", "--folds", 3]
     assert (config.command, config.run_config.target) == (None, None)
     run = exp.submit(config, tags={"kind": "greeting"})
     assert run.get_status() in ("Queued", "Starting", "Running", "Finalizing", "Completed")
@@ -81,30 +80,20 @@ def test_a_script_is_submitted(exp: Experiment, capsys: pytest.CaptureFixture[st
     assert [each.id for each in Run.list(exp, type="azureml.scriptrun")] == [run.id]
     assert run.get_detailed_status() == {"status": "Completed", "details": None}
     assert run.clean() == []
-
-
-def test_a_command_is_submitted(exp: Experiment) -> None:
-    config = ScriptRunConfig(".", command=["python", "hello.py", "--name", "you"])
-    run = exp.submit(config)
-    run.wait_for_completion()
-    assert run.get_metrics("greeting") == {"greeting": "Hello you"}
-
-
-def test_children_of_a_submitted_script(exp: Experiment) -> None:
-    run = exp.submit(ScriptRunConfig(source_directory=".", script="children.py"))
-    run.wait_for_completion(show_output=False)
     folds = [child.get_metrics()["fold"] for child in run.get_children()]
     assert sorted(folds) == [0, 1, 2, 3]
     assert {child.get_status() for child in run.get_children()} == {"Completed"}
 
 
 def test_trials_are_submitted_as_children(exp: Experiment) -> None:
+    """One by its script, one by a command."""
     with exp.start_logging(snapshot_directory=None) as parent:
+        configs = {
+            "a": ScriptRunConfig(".", "hello.py", arguments="--name a"),
+            "b": ScriptRunConfig(".", command=["python", "hello.py", "--name", "b"]),
+        }
         trials = [
-            parent.submit_child(
-                ScriptRunConfig(".", "hello.py", arguments=f"--name {name}"), tags={"trial": name}
-            )
-            for name in ("a", "b")
+            parent.submit_child(config, tags={"trial": name}) for name, config in configs.items()
         ]
         for trial in trials:
             trial.wait_for_completion(raise_on_error=True)

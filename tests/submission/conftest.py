@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from objrun import Experiment, ScriptRunConfig, Workspace, clock
+from tests.conftest import proven_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +39,7 @@ def shared_ws(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
     """A workspace in a folder, and in a bucket."""
     if request.param == "local":
         return Workspace(tmp_path / "store", {"durability": "none"})
-    server = request.getfixturevalue("s3_server")
-    return Workspace(server.new_bucket(), server.options)
+    return Workspace(*proven_bucket(request.getfixturevalue("s3_server")))
 
 
 @pytest.fixture
@@ -60,10 +60,11 @@ def submit(tmp_path: Path) -> Submit:
 
 def until(is_so: Callable[[], object]) -> None:
     """Wait until something is so."""
-    deadline = clock.monotonic() + SLOWEST
+    deadline, pause = clock.monotonic() + SLOWEST, 0.05
     while not is_so():
         assert clock.monotonic() < deadline, "it never was so"
-        clock.sleep(0.05)
+        clock.sleep(pause)
+        pause = min(0.3, 1.3 * pause)  # to look takes time of those who are looked at
 
 
 def ended(run: Run) -> Run:

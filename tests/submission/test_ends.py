@@ -63,12 +63,12 @@ def launcher_of(run: Run) -> int:
 
 
 def test_a_script_that_is_canceled_ends_with_all_that_it_started(
-    shared_ws: Workspace, submit: Submit
+    local_ws: Workspace, submit: Submit
 ) -> None:
-    run = submit(shared_ws, STUBBORN, compute_target=QUICK)
+    run = submit(local_ws, STUBBORN, compute_target=QUICK)
     pids = [int(pid) for pid in printed(run)]
     assert all(map(is_alive, pids))
-    shared_ws.get_run(run.id).cancel()
+    local_ws.get_run(run.id).cancel()
     assert run.get_status() == "CancelRequested"
     assert ended(run).status == "Canceled"
     until(lambda: not any(map(is_alive, pids)))

@@ -15,7 +15,7 @@ from objrun.following import Follower
 from objrun.secret import TOLD, Redactor, find_secret
 from objrun.submission.masking import Masker
 from objrun.submission.pump import Secrets
-from tests.submission.conftest import ended, log_of, until
+from tests.submission.conftest import SLOWEST, ended, log_of, until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +156,7 @@ for number in range(20):  # more than a pipe holds
 def test_a_script_that_prints_nothing_may_ask_for_many_secrets(
     local_ws: Workspace, submit: Submit, output: str
 ) -> None:
-    run = submit(local_ws, ASKING, output, max_run_duration_seconds=20)
+    run = submit(local_ws, ASKING, output, max_run_duration_seconds=SLOWEST - 10)
     assert ended(run).status == "Completed"
 
 

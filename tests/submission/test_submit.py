@@ -40,8 +40,8 @@ def statuses(run: object) -> list[str]:
     return [entry["status"] for entry in run.history()]  # type: ignore[attr-defined]
 
 
-def test_a_script_runs_and_all_of_it_is_kept(shared_ws: Workspace, submit: Submit) -> None:
-    run = submit(shared_ws, WHOLE, "--lr", 0.1)
+def test_a_script_runs_and_all_of_it_is_kept(local_ws: Workspace, submit: Submit) -> None:
+    run = submit(local_ws, WHOLE, "--lr", 0.1)
     assert run.status == "Queued"
     assert run.type == "azureml.scriptrun"
     assert run.state.started is None
