@@ -43,12 +43,13 @@ from objrun.storage.tree import Tree, refuse_unless_folder
 from objrun.storage.verbs import ObjectInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 __all__ = ["LocalStore"]
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not block
 _TRIES = 50  # to use a folder that others remove whenever it is empty
+_READS = 10  # of a folder from which files vanish while it is read
 _LEFT_OVER = 86_400.0  # seconds after which a scratch file belongs to no living writer
 
 
@@ -125,12 +126,9 @@ class LocalStore:
         pending = [prefix]
         with _classified(f"cannot list {prefix!r} of {self.url}"):
             while pending:
-                folder = pending.pop()
-                for entry in self._entries(folder):
-                    if entry.is_dir(follow_symlinks=False):
-                        pending.append(f"{folder}{entry.name}/")
-                    elif entry.is_file(follow_symlinks=False):
-                        found.extend(_row(folder, entry))
+                rows, folders = self._children(pending.pop())
+                found += rows
+                pending += folders
         found.sort(key=operator.attrgetter("key"))
         return found
 
@@ -239,6 +237,21 @@ class LocalStore:
             _sweep(path)
             self._scratch_ready = True
         return path
+
+    def _children(self, folder: str) -> tuple[Sequence[ObjectInfo], Sequence[str]]:
+        """Return the objects and the folders in a folder.
+
+        It is read again where a file vanished meanwhile: what came in its place, before it went,
+        may not have been there yet when the names were read.
+        """
+        for left in reversed(range(_READS)):
+            entries = [*self._entries(folder)]
+            files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+            rows = [row for entry in files for row in _row(folder, entry)]
+            if len(rows) == len(files) or not left:
+                folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+                return rows, [f"{folder}{name}/" for name in folders]
+        raise AssertionError
 
     def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
         if not self._tree.is_plain(prefix[:-1]):

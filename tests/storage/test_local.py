@@ -151,6 +151,28 @@ def test_a_listing_bears_with_files_that_vanish(store: LocalStore) -> None:
         thread.join()
 
 
+def test_a_listing_has_what_is_there_or_what_came_before_that_went(store: LocalStore) -> None:
+    """One who supersedes an object puts the next one before this goes: readers see one of both."""
+    stop = threading.Event()
+    store.put("chain/0", b"")
+
+    def supersede() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            store.put(f"chain/{number}", b"")
+            store.delete([f"chain/{number - 1}"])
+
+    thread = threading.Thread(target=supersede)
+    thread.start()
+    try:
+        for _ in range(2000):
+            assert store.list("chain/")
+    finally:
+        stop.set()
+        thread.join()
+
+
 KILLED = """
 import sys
 from objrun.storage import connect
