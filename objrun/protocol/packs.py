@@ -100,8 +100,8 @@ class Packs:
 
         A thread that hung with a pack which another has stored meanwhile changes nothing.
         """
-        while (pack := self._first()) is not None:
-            made, parts = self._with_stored(pack)
+        while (following := self._next()) is not None:
+            pack, made, parts = following
             if not put(self._key(run, made), parts[-1].data()):
                 return False
             with self._lock:
@@ -111,15 +111,22 @@ class Packs:
                     self._stored = [part for part in parts if part.number >= self._levels.start]
         return True
 
-    def _with_stored(self, pack: Pack) -> tuple[Stretch, list[Pack]]:
-        """Return what to store now, and the packs that are stored then: it is the last of them."""
-        from objrun.format.media import are_full, join
+    def _next(self) -> tuple[Pack, Stretch, list[Pack]] | None:
+        """Return the first pack that is sealed, and as what it is to be stored; None without one.
 
+        Then the packs that are stored with it, the last of which is to be sent. All at one moment:
+        another thread may just have stored it.
+        """
         with self._lock:
+            if self._sealed == self._made - len(self._waiting):
+                return None
+            from objrun.format.media import are_full, join
+
+            pack = self._waiting[0]
             every = [*self._stored, pack]
             made = self._levels.next(pack.number + 1, large=are_full(every))
-        left = [each for each in every if each.number < made.start]
-        return made, [*left, join(every[len(left) :])]
+            left = [each for each in every if each.number < made.start]
+            return pack, made, [*left, join(every[len(left) :])]
 
     def _key(self, run: str, made: Stretch) -> str:
         from objrun.format.media import PackKey, pack_key
@@ -137,8 +144,3 @@ class Packs:
         with self._lock:
             if not self._waiting:
                 self._stored, self._levels = [], Levels(self._levels.stop)
-
-    def _first(self) -> Pack | None:
-        with self._lock:
-            left = self._sealed - (self._made - len(self._waiting))
-            return self._waiting[0] if left > 0 else None

@@ -310,3 +310,21 @@ def test_what_is_not_there_for_good_ends_the_looking() -> None:
     logger.log(1)
     with pytest.raises(UnavailableError, match="faster than they are read"):
         logger.check(BlobReader(Vanishing(logger.store)))
+
+
+def test_a_thread_that_hung_with_a_pack_that_another_has_stored_changes_nothing() -> None:
+    logger = Logger()
+
+    def hang(key: str, data: bytes) -> bool:  # noqa: ARG001 - it arrives nowhere
+        assert logger.packs.send("r", logger._put)  # noqa: SLF001
+        return True
+
+    for number in range(25):
+        data = b"%d" % number
+        logger.logged.append((logger.packs.add("x", Content(".bin", data)), data))
+        logger.packs.seal()
+        assert logger.packs.send("r", hang)
+        logger.log(1)
+    assert all(parse_pack(info.key) for info in logger.store.list(FOLDER))
+    assert len(logger.names()) == 5
+    logger.check()
