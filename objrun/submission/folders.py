@@ -18,7 +18,7 @@ WORK: Final = "OBJRUN_WORK"
 KEPT: Final = 30 * 86_400
 """Seconds after the end of a run at which what it has left is removed."""
 
-_LOCK: Final = ".lock"
+_LOCK: Final = ".objrun-lock"  # of no other program: what has one is removed one day
 _BESIDE: Final = (".err", _LOCK)
 
 

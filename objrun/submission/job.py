@@ -22,7 +22,7 @@ class Job:
     `command` is the program with its arguments; `python` the interpreter that stands for the word
     `python` at its beginning, None for the launcher's own. `limit`: seconds after which it is
     ended. `queue` and `slots`: it waits until fewer than `slots` of this queue run on the machine.
-    `keeps_folder`: whether the work folder stays until `Run.clean()`.
+    `keeps_folder`: whether the work folder stays where there is in it what is not stored.
 
     It holds storage options, with whatever credentials are in them: keep it off command lines.
 

@@ -56,9 +56,9 @@ def test_what_is_stored_goes_and_what_is_not_stays(local_ws: Workspace, submit: 
     with hides.open("logs/std_log.script.txt") as file:
         assert file.read() == b"own"
     assert left(hides) == []
-    assert left(keeps) == [keeps.id, f"{keeps.id}.lock"]
+    assert left(keeps) == [keeps.id, f"{keeps.id}.objrun-lock"]
     assert ended(fails).status == "Failed"
-    assert left(fails) == [fails.id, f"{fails.id}.lock"]
+    assert left(fails) == [fails.id, f"{fails.id}.objrun-lock"]
     assert keeps.clean() == [f"removed {work_folder(keeps.id)}"]
     assert left(keeps) == keeps.clean() == []
     with pytest.raises(ExperimentExecutionException, match="nothing to clean"):
@@ -70,7 +70,9 @@ def test_what_nobody_has_worked_in_for_a_month_goes() -> None:
     for name, place in places.items():
         place.mkdir(parents=True)
         (place / "train.py").touch()
-        if name != "foreign":
+        if name == "foreign":
+            Path(f"{place}.lock").touch()  # of another program
+        else:
             close(hold(str(place)))
     held = hold(str(places["works"]))
     long_ago = clock.now().timestamp() - KEPT - 60
