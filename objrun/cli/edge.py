@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from objrun.cli.app import app
 from objrun.cli.program import program
 from objrun.cli.style import harmless
+from objrun.cli.waiting import log_shown
 from objrun.errors import (
     BucketNotFoundError,
     CredentialsError,
@@ -58,7 +59,7 @@ def execute(arguments: Sequence[str]) -> int:
     0
     """
     _encode_anything()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), log_shown():
         warnings.simplefilter("default", ObjrunWarning)
         warnings.showwarning = _show_warning
         try:

@@ -8,7 +8,7 @@ are our own. SPEC section 8.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from objrun import clock
 from objrun.errors import (
@@ -18,6 +18,7 @@ from objrun.errors import (
     StoreError,
     UnavailableError,
 )
+from objrun.logs import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,9 @@ T = TypeVar("T")
 
 PATIENCE = 60.0
 """Seconds for which a caller's request is tried again before its error is raised."""
+
+TRYING_AGAIN: Final = "trying again: %s"
+"""What the log says meanwhile, for those who want to know what they wait for."""
 
 
 def insist(request: Callable[[], T], *, patience: float | None = None) -> T:
@@ -48,10 +52,11 @@ def insist(request: Callable[[], T], *, patience: float | None = None) -> T:
     while True:
         try:
             return request()
-        except UnavailableError:
+        except UnavailableError as error:
             pause = clock.backoff(attempt)
             if clock.monotonic() + pause > deadline:
                 raise
+            logger().info(TRYING_AGAIN, error.message)
         clock.sleep(pause)
         attempt += 1
 
@@ -94,6 +99,7 @@ def put_new(store: PutIfAbsent, key: str, data: bytes, *, patience: float | None
             pause = clock.backoff(attempt)
             if clock.monotonic() + pause > deadline:
                 raise _unknown(key, error) from error
+            logger().info(TRYING_AGAIN, error.message)
         except StoreError as error:
             if sent:
                 raise _unknown(key, error) from error

@@ -39,6 +39,21 @@ def test_a_run_that_is_not_there(cli: Call, command: str, run: str) -> None:
     assert ("numbers may have gaps" in printed.err) == (run == "digits/99")
 
 
+ONCE = """config_kwargs={"retries": {"max_attempts": 0}}"""
+
+
+def test_who_waits_for_a_store_is_told(bare: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("objrun.protocol.settle.PATIENCE", 3.0)
+    monkeypatch.setattr("objrun.cli.waiting.SILENT", 0.0)
+    nobody = ["key=a", "secret=b", "endpoint_url=http://127.0.0.1:9", ONCE]
+    options = [part for option in nobody for part in ("--option", option)]
+    printed = bare("runs", "--url", "s3://bucket/store", *options)
+    first, last = printed.err.splitlines()
+    assert first.startswith("trying again: cannot read objrun.json in s3://bucket/store: Could not")
+    assert last.startswith("error: cannot read objrun.json in s3://bucket/store: Could not")
+    assert (printed.code, printed.out) == (1, "")
+
+
 @pytest.mark.parametrize("run", ["../x", "digits/0", "digits/x", "a b", "", "/", "x" * 1000])
 def test_what_cannot_name_a_run(cli: Call, run: str) -> None:
     printed = cli("show", run)
