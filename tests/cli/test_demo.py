@@ -120,7 +120,8 @@ from objrun.demo.train import main
 main(sys.argv[1:])
 # Not ru_maxrss: between vfork and exec a child counts the memory of its parent.
 print(int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) // 1024)
-print([name for name in ("polars", "pandas", "matplotlib", "typer") if name in sys.modules])
+# Not pandas: scikit-learn imports it where it is there.
+print([name for name in ("polars", "matplotlib", "typer") if name in sys.modules])
 """
 
 

@@ -51,7 +51,10 @@ def test_show_has_all_that_is_noted(cli: Call) -> None:
     assert "objrun.host" in cli("show", "digits/1", "--all").out
 
 
-def test_show_tells_the_source_of_a_run(bare: Call, tmp_path: Path) -> None:
+def test_show_tells_the_source_of_a_run(
+    bare: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the work tree of these tests is not the source
     git = {"commit": "0123456789abcdef", "branch": "main", "dirty": "True"}
     facts = {f"azureml.git.{name}": value for name, value in git.items()}
     own = {"data": "v2", "objrun.host": "h", "ContentSnapshotId": "f" * 64}

@@ -58,12 +58,11 @@ def test_what_was_flushed_is_there_whenever_a_process_is_killed(place: Place) ->
     programs = {f"run-{count}": count for count in (1, 7, 40)}
     running = {name: launch(place, CAMERA, name, 10**9) for name in programs}
     for name, program in running.items():
-        for line in program.lines():
-            if int(line) >= programs[name]:
+        for acknowledged in map(int, program.lines()):
+            if acknowledged >= programs[name]:
+                programs[name] = acknowledged
                 program.send(signal.SIGKILL)
-                break
-        acknowledged = [int(line) for line in program.ended().out]
-        programs[name] = max([programs[name], *acknowledged])
+        program.ended()
     workspace = place.workspace()
     for name, count in programs.items():
         assert count <= seen(workspace, name) <= count + 1

@@ -63,7 +63,7 @@ PLANS = {
     "paused-reader": Plan(PAUSES, TWICE),
     "reader-of-old-tables": Plan(PAUSES, TWICE),
     "maintenance": Plan(partial(crash, every=5), crash),
-    "rewound-beside-upkeep": Plan(PAUSES, TWICE),
+    "rewound-beside-upkeep": Plan(PAUSES, partial(TWICE, most=MANY)),
     "rewound-beside-a-reader": Plan(PAUSES, TWICE),
     "purge-meanwhile": Plan(partial(crash, every=12), crash),
     "paused-beside-a-purge": Plan(PAUSES, TWICE),
