@@ -43,13 +43,12 @@ from objrun.storage.tree import Tree, refuse_unless_folder
 from objrun.storage.verbs import ObjectInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["LocalStore"]
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not block
-_TRIES = 50  # to use a folder that others remove whenever it is empty
-_READS = 10  # of a folder from which files vanish while it is read
+_TRIES = 50  # to use, or to read, a folder that others change all the time
 _LEFT_OVER = 86_400.0  # seconds after which a scratch file belongs to no living writer
 
 
@@ -238,20 +237,24 @@ class LocalStore:
             self._scratch_ready = True
         return path
 
-    def _children(self, folder: str) -> tuple[Sequence[ObjectInfo], Sequence[str]]:
+    def _children(self, folder: str) -> tuple[Iterable[ObjectInfo], Iterable[str]]:
         """Return the objects and the folders in a folder.
 
-        It is read again where a file vanished meanwhile: what came in its place, before it went,
-        may not have been there yet when the names were read.
+        Where a file vanished meanwhile, what came in its place before it went may not have been
+        there yet when the names were read: they are read again, for those not seen yet.
         """
-        for left in reversed(range(_READS)):
+        rows: dict[str, ObjectInfo] = {}
+        entries: list[os.DirEntry[str]] = []
+        for _ in range(_TRIES):
             entries = [*self._entries(folder)]
-            files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
-            rows = [row for entry in files for row in _row(folder, entry)]
-            if len(rows) == len(files) or not left:
-                folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-                return rows, [f"{folder}{name}/" for name in folders]
-        raise AssertionError
+            files = [each for each in entries if each.is_file(follow_symlinks=False)]
+            new = [each for each in files if each.name not in rows]
+            found = {each.name: row for each in new for row in _row(folder, each)}
+            rows |= found
+            if len(found) == len(new):
+                break
+        folders = [each.name for each in entries if each.is_dir(follow_symlinks=False)]
+        return rows.values(), [f"{folder}{name}/" for name in folders]
 
     def _entries(self, prefix: str) -> Iterator[os.DirEntry[str]]:
         if not self._tree.is_plain(prefix[:-1]):
