@@ -31,6 +31,6 @@ def doctest_names(
 
 def pytest_unconfigure() -> None:
     """Let the end of the tests not see to runs that they have left open: their stores are gone."""
-    from objrun.open_runs import OPEN
+    from objrun.runs.open import OPEN
 
     OPEN.forked()

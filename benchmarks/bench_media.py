@@ -10,9 +10,9 @@ import numpy as np
 from benchmarks.sizes import FULL, shown
 from objrun import Experiment, Workspace
 from objrun.format.media import parse_reference
-from objrun.pictures import png
 from objrun.protocol.blobs import BlobReader, Kept
 from objrun.storage import CountingStore
+from objrun.values.pictures import png
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 from objrun import Experiment, Workspace
-from objrun.system import Machine
+from objrun.runs.system import Machine
 
 SAMPLES = 300
 EVERY = 15.0

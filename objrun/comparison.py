@@ -72,7 +72,7 @@ class Comparison:
         Arguments and errors are as in `Run.plot`; one reading of its points for each run.
         """
         from objrun import plots
-        from objrun.plotting import CURVES, curve, load_plots
+        from objrun.display.plotting import CURVES, curve, load_plots
 
         load_plots()
         panels: dict[str, dict[int, plots.Curve]] = {}
@@ -116,7 +116,7 @@ def compare(runs: Iterable[Run]) -> Comparison:
     >>> found.frame["params.lr"].to_list(), found.same
     ([0.1, 0.2], {'layers': 3})
     """
-    from objrun.showing import last_values, row_of
+    from objrun.display.showing import last_values, row_of
 
     chosen = [*runs]
     if not chosen:

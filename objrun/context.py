@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun.errors import RunEnvironmentException, StatusWarning, UserErrorException
-from objrun.folder import go_back
 from objrun.run import Run, find_run
+from objrun.runs.folder import go_back
 from objrun.workspace import Workspace
 
 if TYPE_CHECKING:

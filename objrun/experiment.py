@@ -7,29 +7,29 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock
-from objrun.conversion import to_text
+from objrun.display.plotting import ExperimentPlots
 from objrun.errors import (
     CommitUnknownError,
     RunExistsError,
     StoreError,
     UserErrorException,
 )
-from objrun.experiment_chain import ExperimentChain
+from objrun.experiments.chain import ExperimentChain
+from objrun.experiments.questions import Questions
+from objrun.experiments.submitting import Submitting
 from objrun.format.names import check_key, check_run_id
-from objrun.outputs import watch
-from objrun.plotting import ExperimentPlots
 from objrun.protocol.blind import begin
 from objrun.protocol.chain import create, first_version
 from objrun.protocol.experiments import unless_damaged
 from objrun.protocol.live import run_scheme
 from objrun.protocol.tombstones import place_for
 from objrun.protocol.updates import CREATE
-from objrun.questions import Questions
 from objrun.run import Run
-from objrun.source import UNASKED, start_with_snapshot
-from objrun.start import Start, property_texts, tag_texts
+from objrun.runs.outputs import watch
+from objrun.runs.source import UNASKED, start_with_snapshot
+from objrun.runs.start import Start, property_texts, tag_texts
 from objrun.storage import together
-from objrun.submitting import Submitting
+from objrun.values.conversion import to_text
 
 if TYPE_CHECKING:
     import os
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from objrun.format.states import RunState, Version
     from objrun.query.filters import Filter
-    from objrun.run_list import RunList
+    from objrun.runs.lists import RunList
     from objrun.spool import Spool
     from objrun.workspace import Workspace
 
@@ -159,7 +159,7 @@ class Experiment(ExperimentChain, Questions, ExperimentPlots, Submitting):
         its `refresh()`. Such runs are listed though their experiment is not, and keep it from
         being purged. Raises ExperimentNotFoundError, or UserErrorException where it has runs.
         """
-        from objrun.trash import delete_experiment
+        from objrun.upkeep.trash import delete_experiment
 
         delete_experiment(workspace, experiment_id, with_runs=with_runs)
 
@@ -169,7 +169,7 @@ class Experiment(ExperimentChain, Questions, ExperimentPlots, Submitting):
 
         Raises ExperimentNotFoundError where there is none, or it was purged.
         """
-        from objrun.trash import restore_experiment
+        from objrun.upkeep.trash import restore_experiment
 
         restore_experiment(workspace, experiment_id)
 
@@ -230,7 +230,7 @@ class Experiment(ExperimentChain, Questions, ExperimentPlots, Submitting):
 
     def _repr_html_(self) -> str:
         """Show a card in a notebook: how many runs have which status, and the newest of them."""
-        from objrun.showing import experiment_html
+        from objrun.display.showing import experiment_html
 
         return experiment_html(self)
 

@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock
-from objrun.artifacts import each, write_file
-from objrun.conversion import to_text
 from objrun.errors import (
     ModelNotFoundError,
     PropertyConflictError,
     WebserviceException,
 )
 from objrun.format.names import check_key, check_model
-from objrun.model_facts import ModelFacts
-from objrun.model_filters import ModelFilter, list_models
+from objrun.models.facts import ModelFacts
+from objrun.models.filters import ModelFilter, list_models
 from objrun.protocol.chain import Chain
 from objrun.protocol.files import StoredFile, read_whole
 from objrun.protocol.models import find_model, model_scheme
@@ -27,16 +25,18 @@ from objrun.protocol.updates import (
     SetLifecycle,
     SetTags,
 )
-from objrun.start import property_texts, tag_texts
+from objrun.runs.artifacts import each, write_file
+from objrun.runs.start import property_texts, tag_texts
+from objrun.values.conversion import to_text
 
 if TYPE_CHECKING:
     import builtins
     import os
     from collections.abc import Iterable, Mapping, Sequence
 
-    from objrun.artifacts import Artifact
     from objrun.format.states import ModelState
-    from objrun.model_filters import Wanted
+    from objrun.models.filters import Wanted
+    from objrun.runs.artifacts import Artifact
     from objrun.workspace import Workspace
 
 
@@ -165,7 +165,7 @@ class Model(ModelFacts):
         data sets and deployment is accepted and means nothing. Raises ModelPathNotFoundException
         where there is nothing, WebserviceException for a name that a model cannot have.
         """
-        from objrun.registering import About, register_local
+        from objrun.models.registering import About, register_local
 
         about = About(
             model_name, tags, properties, model_framework, model_framework_version, description

@@ -10,11 +10,11 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun import clock
-from objrun.conversion import check_pair, to_text
 from objrun.errors import FileNotInRunError, RunEnvironmentException
 from objrun.run import Run
-from objrun.source import look_for
-from objrun.start import children_tags, property_texts, tag_texts
+from objrun.runs.source import look_for
+from objrun.runs.start import children_tags, property_texts, tag_texts
+from objrun.values.conversion import check_pair, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

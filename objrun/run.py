@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from objrun.conversion import to_text
+from objrun.display.plotting import RunPlots
 from objrun.errors import RunNotFoundError, UnavailableError, UserErrorException
-from objrun.finding import find_version
 from objrun.format.names import check_run_id
 from objrun.format.states import type_of
-from objrun.metrics import Address, RunMetrics
-from objrun.outputs import Outputs, watch
-from objrun.plotting import RunPlots
 from objrun.protocol.blind import chain_on
 from objrun.protocol.chain import Chain, follow
 from objrun.protocol.live import run_scheme
-from objrun.run_jobs import RunJobs
-from objrun.run_models import RunModels
-from objrun.source import RunSource
-from objrun.start import Start, children_tags
+from objrun.runs.finding import find_version
+from objrun.runs.jobs import RunJobs
+from objrun.runs.metrics import Address, RunMetrics
+from objrun.runs.models import RunModels
+from objrun.runs.outputs import Outputs, watch
+from objrun.runs.source import RunSource
+from objrun.runs.start import Start, children_tags
+from objrun.values.conversion import to_text
 
 if TYPE_CHECKING:
     import builtins
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from objrun.format.checkpoints import Checkpoint
     from objrun.format.states import RunState, Version
     from objrun.query.filters import Filter
-    from objrun.run_list import RunList
+    from objrun.runs.lists import RunList
     from objrun.spool import Spool
     from objrun.workspace import Workspace
 
@@ -181,7 +181,7 @@ class Run(RunJobs, RunPlots, RunSource, RunModels):
         >>> Run.resume(ws, run.id, from_step=100).status
         'Running'
         """
-        from objrun.resuming import resumed
+        from objrun.runs.resuming import resumed
 
         return resumed(workspace, run_id, from_step)
 
@@ -208,7 +208,7 @@ class Run(RunJobs, RunPlots, RunSource, RunModels):
         import polars as pl
 
         from objrun.query.filters import run_filter
-        from objrun.run_list import list_runs
+        from objrun.runs.lists import list_runs
 
         passes = run_filter(type=type, tags=tags, properties=properties, status=status)
         shown = pl.lit(value=True) if include_children else pl.col("parent_run_id").is_null()
@@ -231,7 +231,7 @@ class Run(RunJobs, RunPlots, RunSource, RunModels):
         import polars as pl
 
         from objrun.query.filters import run_filter
-        from objrun.run_list import list_descendants, list_runs
+        from objrun.runs.lists import list_descendants, list_runs
 
         passes = run_filter(type=type, tags=tags, properties=properties, status=status)
         if recursive:
@@ -240,7 +240,7 @@ class Run(RunJobs, RunPlots, RunSource, RunModels):
 
     def _descendants(self, run_type: str | None) -> tuple[builtins.list[str], Checkpoint | None]:
         from objrun.query.filters import run_filter
-        from objrun.run_list import descendants_at
+        from objrun.runs.lists import descendants_at
 
         rows, checkpoint = descendants_at(self._experiment, self._chain.state)
         return rows.filter(run_filter(type=run_type))["run_id"].to_list(), checkpoint
@@ -340,7 +340,7 @@ class Run(RunJobs, RunPlots, RunSource, RunModels):
 
     def _repr_html_(self) -> str:
         """Show a card in a notebook: status, parameters, metrics with their lines, tags."""
-        from objrun.showing import run_html
+        from objrun.display.showing import run_html
 
         return run_html(self)
 

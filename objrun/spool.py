@@ -254,7 +254,7 @@ class Spool:
 
     def _bring_home(self) -> None:
         """Copy what the store lacks, if it is there."""
-        from objrun.copying import copy_workspace
+        from objrun.upkeep.copying import copy_workspace
 
         puts = self._puts()
         try:

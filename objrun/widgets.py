@@ -12,11 +12,11 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun.cards.pages import run_card
+from objrun.display.showing import run_view
 from objrun.errors import ObjrunError
-from objrun.following import STREAM, Follower
 from objrun.format.log_keys import FOLDER
 from objrun.format.states import TERMINAL
-from objrun.showing import run_view
+from objrun.runs.following import STREAM, Follower
 
 if TYPE_CHECKING:
     from objrun.cards.model import RunView

@@ -16,12 +16,12 @@ from objrun.format.names import check_run_id, is_experiment
 from objrun.logs import logger
 from objrun.protocol.opening import open_for_reading, open_for_writing
 from objrun.protocol.settle import insist
-from objrun.recording import Recorder
+from objrun.provenance.recording import Recorder
 from objrun.spool import Spool, spools_of
 from objrun.storage import connect, together
 from objrun.storage.creating import CreateOnly
-from objrun.tidying import patience_of, tidy
-from objrun.upkeep import Upkeep
+from objrun.upkeep.tidying import patience_of, tidy
+from objrun.upkeep.workspace import Upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -358,7 +358,7 @@ class Workspace(Upkeep, Elsewhere):
 
     def _repr_html_(self) -> str:
         """Show a card in a notebook: how many runs have which status, and the newest of them."""
-        from objrun.showing import workspace_html
+        from objrun.display.showing import workspace_html
 
         return workspace_html(self)
 

@@ -123,7 +123,7 @@ class Family:
     def of(cls, top: Run, depth: int | None) -> Family:
         """Return the runs below `top`, siblings from the oldest on, shown down to `depth`."""
         from objrun.query import runs
-        from objrun.run_list import descendant_rows
+        from objrun.runs.lists import descendant_rows
 
         rows = descendant_rows(top.experiment, top.state).sort("number")
         below: dict[str, list[int]] = {}

@@ -87,7 +87,7 @@ def copy(
     interrupted is gone on with by the same command. Models come along with the whole store, and not
     with chosen experiments or runs.
     """
-    from objrun.copying import choose
+    from objrun.upkeep.copying import choose
 
     source, target = open_workspace(src, src_option), open_workspace(dst, dst_option)
     runs = [find_run(source, name).id for name in run or ()]
@@ -115,7 +115,7 @@ def sync(
 def _perform(
     source: Workspace, target: Workspace, chosen: Any, *, dry_run: bool, as_json: bool
 ) -> None:
-    from objrun.copying import copy_workspace
+    from objrun.upkeep.copying import copy_workspace
 
     console = new_console()
     if dry_run:

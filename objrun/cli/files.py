@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.filesize import decimal
 
-from objrun.artifacts import places_of
 from objrun.cli.find import find_run
 from objrun.cli.layout import Column, print_table
 from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_format, open_workspace
@@ -17,6 +16,7 @@ from objrun.cli.style import one_line
 from objrun.errors import FileConflictError
 from objrun.format import file_keys
 from objrun.protocol.settle import insist
+from objrun.runs.artifacts import places_of
 
 if TYPE_CHECKING:
     from objrun.run import Run

@@ -24,7 +24,7 @@ from objrun.cli.trash import parse_age
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from objrun.reaping import Reaped
+    from objrun.upkeep.reaping import Reaped
 
 FIELDS: Final = ("experiment", "run", "number", "status", "last_seen")
 

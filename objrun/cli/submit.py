@@ -15,10 +15,10 @@ from objrun.cli.options import RunName, StorageOptions, Url, complete_experiment
 from objrun.cli.output import new_console
 from objrun.cli.style import harmless
 from objrun.errors import FileNotInRunError
-from objrun.following import STREAM, Follower
 from objrun.format.log_keys import FOLDER
 from objrun.format.states import TERMINAL
 from objrun.protocol.heartbeat import LOST
+from objrun.runs.following import STREAM, Follower
 
 if TYPE_CHECKING:
     from objrun.run import Run
@@ -135,7 +135,7 @@ def logs(
 
 def _tell_none(run: Run, asked: str | None, there: list[str], *, follow: bool) -> None:
     """Say on stderr that there is nothing to print; FileNotInRunError where it was asked for."""
-    from objrun.run_jobs import TARGET  # which brings pyarrow, and `--help` needs none
+    from objrun.runs.jobs import TARGET  # which brings pyarrow, and `--help` needs none
 
     status = run.get_status()
     if asked is not None and not follow:

@@ -25,7 +25,7 @@ from objrun.cli.output import new_console, print_document, print_lines
 from objrun.cli.program import program
 from objrun.cli.trash import parse_age
 from objrun.errors import CorruptObjectWarning
-from objrun.tidying import MUCH
+from objrun.upkeep.tidying import MUCH
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

@@ -6,7 +6,7 @@ import re
 import signal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from objrun.causes import DEFAULT_ERROR, EXITED
+from objrun.runs.causes import DEFAULT_ERROR, EXITED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from objrun import clock
-from objrun.causes import error_of
 from objrun.context import OPTIONS, RUN_ID, URL
-from objrun.following import STREAM
-from objrun.outputs import capture, watch
 from objrun.protocol.log_writer import LogWriter
-from objrun.run_jobs import OUTPUT
+from objrun.runs.causes import error_of
+from objrun.runs.following import STREAM
+from objrun.runs.jobs import OUTPUT
+from objrun.runs.outputs import capture, watch
 from objrun.secret import PREFIX, TOLD, is_secret_name
 from objrun.submission.endings import CANCELED, TOO_LONG, Ending, ending_of
 from objrun.submission.folders import hold, remove, work_folder

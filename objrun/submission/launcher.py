@@ -14,11 +14,11 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from objrun.finding import find_version
 from objrun.protocol.chain import Chain
 from objrun.protocol.endings import unwind_on_sigterm
 from objrun.protocol.heartbeat import Heartbeat
 from objrun.protocol.live import run_scheme
+from objrun.runs.finding import find_version
 from objrun.submission.folders import remove_old, work_folder
 from objrun.submission.job import Job
 from objrun.submission.looks import Looks
@@ -83,7 +83,7 @@ def _turn(job: Job, workspace: Workspace) -> Iterator[bool]:
 
 def give_up(job: Job, run: Run, error: BaseException) -> None:
     """Have a run that is still Queued fail, unless another launcher has it."""
-    from objrun.causes import error_of
+    from objrun.runs.causes import error_of
 
     if run.begin_work(work_folder(job.run_id)):
         # SIGTERM has a code of its own.

@@ -11,11 +11,11 @@ from objrun.format.names import check_run_id
 from objrun.format.shared import SNAPSHOT
 from objrun.protocol.heartbeat import ATTENDED
 from objrun.run import Run
-from objrun.run_jobs import COMMAND, DEFINITION, SCRIPT_RUN, TARGET
+from objrun.runs.jobs import COMMAND, DEFINITION, SCRIPT_RUN, TARGET
+from objrun.runs.source import folders_of
+from objrun.runs.start import Start, tag_texts
 from objrun.secret import redact_command
 from objrun.snapshots.packing import keep, pack
-from objrun.source import folders_of
-from objrun.start import Start, tag_texts
 from objrun.submission.config import ScriptRunConfig
 from objrun.submission.job import Job
 from objrun.submission.targets import target_of

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objrun import Experiment, Workspace, clock
-from objrun.environment import command_line, describe, packages
 from objrun.errors import CorruptObjectError, PermissionDeniedError, UserErrorException
 from objrun.format.shared import decode_environment, digest_of, encode_environment, environment_key
+from objrun.provenance.environment import command_line, describe, packages
 from objrun.secret import redact_command
 from objrun.storage import FaultyStore
 from tests.api.places import another, contents, store_of
@@ -183,7 +183,7 @@ class TestCommand:
         assert " ".join(redact_command(given.split())) == kept
 
     def test_code_is_not_kept(self) -> None:
-        told = f"import objrun.environment as e; print(e.command_line()) # {'hunter2'}"
+        told = f"import objrun.provenance.environment as e; print(e.command_line()) # {'hunter2'}"
         done = subprocess.run(
             [sys.executable, "-c", told, "--lr", "1"], check=True, capture_output=True, text=True
         )
@@ -193,8 +193,8 @@ class TestCommand:
     def test_a_shell_reads_it_back(self, arguments: list[str]) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("sys.orig_argv", arguments)
-            patch.setattr("objrun.environment.redact_command", list)
-            patch.setattr("objrun.environment.MOST_COMMAND", 10**6)
+            patch.setattr("objrun.provenance.environment.redact_command", list)
+            patch.setattr("objrun.provenance.environment.MOST_COMMAND", 10**6)
             assert shlex.split(command_line()) == arguments
 
     def test_a_long_one_is_cut(self, monkeypatch: pytest.MonkeyPatch) -> None:

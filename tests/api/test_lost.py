@@ -17,8 +17,8 @@ from objrun.errors import ActivityFailedException, StatusWarning, UserErrorExcep
 from objrun.format import keys
 from objrun.format.heartbeat_keys import heartbeat as heartbeat_key
 from objrun.format.heartbeat_keys import parse_heartbeat
-from objrun.open_runs import OPEN
 from objrun.protocol import heartbeat
+from objrun.runs.open import OPEN
 from objrun.storage import MemoryStore
 from objrun.storage.wrappers import CountingStore
 from tests.api.places import another, contents
@@ -221,7 +221,7 @@ class TestReap:
         """A process that was frozen comes back just then."""
         run, changed = left(folder), left(folder)
         make_older(folder, 2 * HOUR)
-        from objrun import reaping
+        from objrun.upkeep import reaping
 
         def back(act: Callable[[], object], name: str) -> None:
             real = getattr(reaping, name)

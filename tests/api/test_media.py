@@ -13,10 +13,10 @@ import pytest
 from objrun import Experiment, Run, Workspace, clock
 from objrun.errors import CorruptObjectError, MetricDroppedWarning, UserErrorException
 from objrun.format.media import parse_pack, parse_reference
-from objrun.pictures import kind_of, png, size_of
 from objrun.protocol.blobs import BlobReader, Kept
 from objrun.storage import CountingStore
 from objrun.tables.verify.store import verify
+from objrun.values.pictures import kind_of, png, size_of
 from tests.api.places import another, contents, refused, store_of
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def test_what_is_no_image_is_refused(ws: Workspace, run: Run, given: Any, word: 
 
 
 def test_what_is_too_large_for_a_blob_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("objrun.pictures.MOST_BLOB", 100)
+    monkeypatch.setattr("objrun.values.pictures.MOST_BLOB", 100)
     with pytest.raises(UserErrorException, match="upload_file"):
         run.log_image("a", path=io.BytesIO(bytes(101)))
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 PROGRAM = """
 import os
-from objrun import Experiment, Workspace, progress
+from objrun import Experiment, Workspace
+from objrun.runs import progress
 progress.PATIENCE = -1.0
 run = Experiment(Workspace("store"), "files").start_logging(outputs=False)
 open("file", "wb").write(os.urandom(40 << 20))

@@ -10,7 +10,7 @@ import pytest
 from objrun import Experiment, Run, Workspace, clock
 
 if TYPE_CHECKING:
-    from objrun.run_list import RunList
+    from objrun.runs.lists import RunList
 
 COUNT = 5
 SLICES = [

@@ -99,7 +99,7 @@ class TestWhere:
         self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(secret, "has_keyring", lambda: False)
-        monkeypatch.setattr("objrun.source.has_keyring", lambda: False)
+        monkeypatch.setattr("objrun.runs.source.has_keyring", lambda: False)
         with pytest.warns(SecretWarning, match=r"pip install 'objrun\[keyring\]'"):
             assert run.get_secret("x") is None
 

@@ -103,7 +103,7 @@ def test_a_registration_is_not_left_over_since_its_bytes_are_old(
         assert not home.gc(timedelta(days=30))
         return claim(store, draft)
 
-    monkeypatch.setattr("objrun.registering.claim", late)
+    monkeypatch.setattr("objrun.models.registering.claim", late)
     model = run.register_model("m", "outputs/weights")
     assert [*model.files] == ["weights"]
     assert weights(home, run).stat().st_nlink == 2

@@ -108,7 +108,7 @@ def test_experiments_and_workspaces_are_counted(store: str) -> None:
 def test_what_few_objects_cannot_tell_is_left_out(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("objrun.showing.SEGMENTS", 10)
+    monkeypatch.setattr("objrun.display.showing.SEGMENTS", 10)
     html = Experiment(Workspace(store), "e")._repr_html_()
     assert "would take too long to read" in html
 

@@ -17,7 +17,7 @@ import pytest
 
 from objrun import Experiment, Run, Workspace
 from objrun.errors import UserErrorException
-from objrun.system import Machine
+from objrun.runs.system import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable

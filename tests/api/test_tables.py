@@ -62,7 +62,7 @@ def test_a_table_reads_back_as_it_was(run: Run, form: str, rows: int) -> None:
 def test_a_large_frame_is_pieces_of_a_bounded_size(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("objrun.frames.PIECE", 60_000)
+    monkeypatch.setattr("objrun.values.frames.PIECE", 60_000)
     for _ in range(2):
         run.log_table("t", NUMBERS)
     both = pl.concat([NUMBERS, NUMBERS])
@@ -79,7 +79,7 @@ def test_uneven_rows_are_in_pieces_that_readers_take(
     ws: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Short rows and then long ones; of a row that nobody would read nothing is logged."""
-    monkeypatch.setattr("objrun.frames.PIECE", 60_000)
+    monkeypatch.setattr("objrun.values.frames.PIECE", 60_000)
     monkeypatch.setattr("objrun.format.bounds.MOST_BYTES", 200_000)
     uneven = pl.DataFrame({"text": ["x"] * MANY + ["y" * 20_000] * 50})
     run.log_table("t", uneven)

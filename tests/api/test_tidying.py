@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from objrun import Experiment, Workspace, clock, tidying
+from objrun import Experiment, Workspace, clock
 from objrun.errors import PermissionDeniedError, UserErrorException
 from objrun.format import keys
 from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.storage import CountingStore, FaultyStore, LatencyStore
 from objrun.storage.wrappers import Around
-from objrun.tidying import ONE_IN, patience_of, tidy
+from objrun.upkeep import tidying
+from objrun.upkeep.tidying import ONE_IN, patience_of, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ import pytest
 from objrun import Experiment, Workspace, clock
 from objrun.errors import ExperimentNotFoundError, NotAStoreError, UserErrorException
 from objrun.tables import planning
-from objrun.upkeep import HOUR
+from objrun.upkeep.workspace import HOUR
 from tests.clusters import dask_cluster
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from objrun import Experiment, Workspace, clock
-from objrun.open_runs import OPEN
+from objrun.runs.open import OPEN
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objrun import Experiment, Workspace, clock
-from objrun.copying import copy_workspace
 from objrun.errors import ObjrunError, UserErrorException
 from objrun.format import keys
 from objrun.storage import LocalStore, MemoryStore
 from objrun.storage.cache_folder import CacheFolder
 from objrun.storage.keys import MAX_JSON_BYTES, check_key, check_size, is_key
 from objrun.storage.wrappers import Around
+from objrun.upkeep.copying import copy_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,11 +12,11 @@ import pytest
 
 from objrun import Experiment, Workspace, clock
 from objrun.cli.edge import execute
-from objrun.copying import copy_workspace
 from objrun.errors import ObjrunError
 from objrun.storage import MemoryStore
 from objrun.tables.verify.findings import repair
 from objrun.tables.verify.store import verify
+from objrun.upkeep.copying import copy_workspace
 from tests.hostile.bombs import file, names, nulls, repeated, times
 from tests.hostile.fuzz import damaged
 

@@ -27,8 +27,8 @@ class Part(NamedTuple):
     in_functions: str = ""
 
 
-# Module files directly below objrun/ that are named nowhere here are the part `api`: workspace,
-# experiment, run and the parts of a run. `objrun` is the package's own face.
+# What is named nowhere here is the part `api`: workspace, experiment, run, and the packages that
+# these are made of. `objrun` is the package's own face.
 PARTS = {
     # L0
     "errors": Part(""),
@@ -48,21 +48,31 @@ PARTS = {
     # L3
     "tables": Part("errors clock logs format storage protocol", "orjson polars pyarrow"),
     "query": Part("errors clock cards format storage protocol tables", "orjson polars pyarrow"),
+    # What the API is made of, and knows nothing of workspaces and runs.
+    "secret": Part("errors clock", "", "keyring"),
+    "values": Part(
+        "errors clock schemas format protocol secret",
+        "pyarrow",
+        "PIL matplotlib numpy pandas polars",
+    ),
+    "snapshots": Part("errors clock logs format storage protocol secret", "", "pathspec"),
+    "provenance": Part("errors clock logs format storage secret snapshots", "", "psutil"),
     # L4: a worker imports these, and pays for polars only when it asks a question
     "api": Part(
-        "errors clock logs schemas cards format storage protocol",
+        "errors clock logs schemas cards secret values snapshots provenance format storage "
+        "protocol",
         "orjson pyarrow",
-        "IPython PIL anywidget api run_list plots query tables dask keyring matplotlib numpy "
-        "pandas pathspec polars psutil pynvml rich traitlets",
+        "IPython PIL anywidget api runs.lists plots query tables dask matplotlib numpy "
+        "pandas polars psutil pynvml rich traitlets",
     ),
     # Of L4 too, for those who ask: loaded by the first list of runs.
-    "run_list": Part("errors clock format storage protocol tables query api"),
+    "runs.lists": Part("errors clock format storage protocol tables query api"),
     "objrun": Part("errors", "", "api"),
     # L5
     "cli": Part(
         "errors clock cards format storage protocol query api objrun demo",
         "click numpy polars rich typer",
-        "cli dask numpy plotext polars sklearn tables query api run_list",
+        "cli dask numpy plotext polars sklearn tables query api runs.lists",
     ),
     "demo": Part(
         "errors clock format storage protocol query api objrun",
@@ -134,9 +144,10 @@ def all_imports() -> list[Import]:
 
 def part_of(name: str) -> str:
     """`objrun.storage.local` is in `storage`, `objrun.run.Run` in `api`, `objrun.Run` in none."""
-    piece = f"{name}..".split(".")[1]
-    if piece in PARTS:
-        return piece
+    _, piece, below = f"{name}..".split(".")[:3]
+    for part in (f"{piece}.{below}", piece):
+        if part in PARTS:
+            return part
     return "api" if piece.islower() and not piece.startswith("_") else "objrun"
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from objrun import Experiment, Run, Workspace, clock
-from objrun.copying import choose, copy_workspace
 from objrun.errors import NotAStoreError, StoreError, UnavailableError, UserErrorException
 from objrun.format import keys
 from objrun.protocol.chain import load
@@ -23,6 +22,7 @@ from objrun.protocol.tombstones import tombstone
 from objrun.storage import CountingStore, FaultyStore, Store, connect
 from objrun.tables import copying as tables
 from objrun.tables.vacuum import no_change
+from objrun.upkeep.copying import choose, copy_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objrun import Experiment, Workspace, clock
-from objrun.copying import copy_workspace
 from objrun.errors import CommitUnknownError, ObjrunError
 from objrun.protocol import settle
 from objrun.protocol.chain import Chain, load
 from objrun.protocol.live import run_scheme
 from objrun.protocol.updates import SetTags
 from objrun.storage.wrappers import Fault, FaultyStore
+from objrun.upkeep.copying import copy_workspace
 from tests.protocol.faults import DOWN, LOST
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objrun import clock
-from objrun.batches import batch_table
 from objrun.errors import (
     FlushTimeoutError,
     PermissionDeniedError,
@@ -29,6 +28,7 @@ from objrun.protocol.limits import MANY_PIECES
 from objrun.protocol.writer import Writer
 from objrun.storage import connect
 from objrun.storage.wrappers import CountingStore, Fault, FaultyStore
+from objrun.values.batches import batch_table
 from tests.protocol.faults import DOWN, LOST, chaos, script
 from tests.protocol.segments import counted, key_of
 

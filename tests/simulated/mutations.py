@@ -11,7 +11,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from objrun import reaping, trash
 from objrun.errors import AlreadyExistsError, NotFoundError, UnavailableError
 from objrun.format import keys, media
 from objrun.format.media import PackKey
@@ -33,6 +32,7 @@ from objrun.protocol.updates import SetStatus, SetTags
 from objrun.storage.wrappers import Around
 from objrun.tables import compaction, cuts, cutting, folding, points, runs, vacuum
 from objrun.testing.sim.actors import current
+from objrun.upkeep import reaping, trash
 
 if TYPE_CHECKING:
     from collections.abc import Callable

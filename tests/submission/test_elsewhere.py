@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from objrun import Experiment, Workspace, run_jobs
+from objrun import Experiment, Workspace
 from objrun.protocol.log_writer import LogWriter
+from objrun.runs import jobs
 from objrun.tables.verify.store import verify
 from tests.submission.conftest import log_of
 
@@ -50,7 +51,7 @@ def test_a_copy_has_the_log_also_of_a_run_that_still_prints(
 def test_a_log_goes_on_in_the_spool_and_comes_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_jobs, "PATIENCE", 0.1)
+    monkeypatch.setattr(jobs, "PATIENCE", 0.1)
     store = tmp_path / "store"
     ws = Workspace(store, {"durability": "none", "spool": str(tmp_path / "spool")})
     run = Experiment(ws, "digits").start_logging()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from objrun import Workspace
-from objrun.following import Follower
+from objrun.runs.following import Follower
 from objrun.secret import TOLD, Redactor, find_secret
 from objrun.submission.masking import Masker
 from objrun.submission.pump import Secrets

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from objrun import Experiment, Run, Workspace, clock
-from objrun.copying import choose, copy_workspace
 from objrun.format import keys
 from objrun.protocol.checkpointing import latest_checkpoint
 from objrun.storage import FaultyStore, Store, connect
@@ -18,6 +17,7 @@ from objrun.tables.compaction import compact
 from objrun.tables.points import read_points
 from objrun.tables.reading import Rows
 from objrun.tables.vacuum import vacuum
+from objrun.upkeep.copying import choose, copy_workspace
 from tests.protocol.test_copying import between
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from objrun.storage import connect
 from objrun.storage.wrappers import Around
 from objrun.tables.compaction import compact
 from objrun.tables.vacuum import vacuum
-from objrun.trash import collect
+from objrun.upkeep.trash import collect
 from tests.tables.answers import (
     METRICS,
     NAME,
@@ -218,7 +218,7 @@ def live(world: World, act: tuple[Any, ...], patch: pytest.MonkeyPatch) -> None:
     else:
         world.skew += rest[0]
         real = clock.nanoseconds
-        patch.setattr("objrun.metrics.nanoseconds", lambda: real() + world.skew)
+        patch.setattr("objrun.runs.metrics.nanoseconds", lambda: real() + world.skew)
 
 
 def keep_up(world: World, what: str, *, whole: bool) -> None:

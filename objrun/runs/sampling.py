@@ -12,7 +12,7 @@ from objrun.logs import logger
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from objrun.system import Sampler
+    from objrun.runs.system import Sampler
 
 SWITCH: Final = "OBJRUN_SYSTEM_METRICS"
 """The environment variable that says every how many seconds; `off` and 0 are never."""
@@ -41,7 +41,7 @@ class RunSampling:
 
         >>> run.sample_system(every=60)
         """
-        from objrun.system import Sampler
+        from objrun.runs.system import Sampler
 
         if every is not None and not every >= _LEAST:
             message = f"the system is sampled every {_LEAST} seconds or more, not every {every!r}"

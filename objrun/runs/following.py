@@ -19,7 +19,7 @@ from objrun.protocol.heartbeat import LOST
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from objrun.life import RunLife
+    from objrun.runs.life import RunLife
     from objrun.storage import Store
 
 STREAM: Final = "std_log.txt"

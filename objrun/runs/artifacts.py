@@ -16,7 +16,6 @@ from objrun.format import file_keys, log_keys
 from objrun.format.media import Blob, parse_reference
 from objrun.format.names import check_file_name
 from objrun.format.values import PREFIX
-from objrun.progress import Counted, bar_of
 from objrun.protocol.blobs import BlobReader, Kept
 from objrun.protocol.files import (
     PART,
@@ -28,6 +27,7 @@ from objrun.protocol.files import (
     store_file,
 )
 from objrun.protocol.log_reader import LogReader, list_streams
+from objrun.runs.progress import Counted, bar_of
 from objrun.storage import in_flight
 
 if TYPE_CHECKING:

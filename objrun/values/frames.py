@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from objrun.conversion import is_float_series, to_table
 from objrun.errors import UserErrorException
 from objrun.format.bounds import columns_in, total, weigh
 from objrun.format.frames import MOST_ROWS, encode_frame, is_plain
 from objrun.format.names import check_key
 from objrun.format.thrift import ThriftError
 from objrun.format.values import dumps
-from objrun.media import SMALL, checked_size
 from objrun.protocol.columns import Cell
 from objrun.protocol.packs import Content
+from objrun.values.conversion import is_float_series, to_table
+from objrun.values.sizes import SMALL, checked_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from objrun import clock
-from objrun.environment import is_off
+from objrun.provenance.environment import is_off
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -16,7 +16,7 @@ from objrun.logs import logger
 from objrun.protocol import endings
 
 if TYPE_CHECKING:
-    from objrun.life import RunLife
+    from objrun.runs.life import RunLife
 
 _NAMED: Final = 3
 

@@ -7,7 +7,6 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from objrun.annotations import RunAnnotations, last_known
 from objrun.errors import (
     PropertyConflictError,
     SecretWarning,
@@ -24,6 +23,7 @@ from objrun.format.shared import (
     snapshot_key,
 )
 from objrun.protocol.settle import insist
+from objrun.runs.annotations import RunAnnotations, last_known
 from objrun.secret import Secret, find_secret, has_keyring
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from objrun.format.states import RunState
     from objrun.protocol.chain import Chain
     from objrun.run import Run
+    from objrun.runs.start import Start
     from objrun.snapshots.packing import Packed
-    from objrun.start import Start
     from objrun.workspace import Workspace
 
 

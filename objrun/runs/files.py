@@ -7,13 +7,13 @@ from typing import IO, TYPE_CHECKING, Any, BinaryIO
 from objrun.errors import FileNotInRunError, UserErrorException
 from objrun.format.names import check_file_name, choices
 from objrun.format.values import PREFIX
-from objrun.outputs import Outputs, capture
+from objrun.runs.outputs import Outputs, capture
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
-    from objrun.artifacts import Uploaded
+    from objrun.runs.artifacts import Uploaded
     from objrun.storage import Store
 
 
@@ -92,7 +92,7 @@ class RunFiles:
         Links to files are followed, links to folders are not. See `upload_file` for errors;
         UserErrorException where `path` is no folder.
         """
-        from objrun.artifacts import below
+        from objrun.runs.artifacts import below
 
         return self._uploaded(below(name, path), overwrite=overwrite)
 
@@ -104,7 +104,7 @@ class RunFiles:
         >>> run.get_file_names()
         ['outputs/notes.txt']
         """
-        from objrun.artifacts import places_of
+        from objrun.runs.artifacts import places_of
 
         return [*places_of(self._readable(), self.id)]
 
@@ -119,7 +119,7 @@ class RunFiles:
         replaced, but only when all bytes have come and are those that were stored. Raises
         FileNotInRunError where the run has no such file, CorruptObjectError where it is damaged.
         """
-        from objrun.artifacts import download_all, target_of
+        from objrun.runs.artifacts import download_all, target_of
 
         name = _checked(name)
         download_all(self._readable(), self.id, [name], [target_of(name, output_file_path)])
@@ -140,7 +140,7 @@ class RunFiles:
         `timeout_seconds` are accepted and mean nothing. Raises FileNotInRunError where there is
         none, and what `download_file` raises.
         """
-        from objrun.artifacts import download_all, targets_of
+        from objrun.runs.artifacts import download_all, targets_of
 
         folder = (prefix or "").strip("/")
         there = self.get_file_names()
@@ -169,7 +169,7 @@ class RunFiles:
         ...     file.read()
         b'fine'
         """
-        from objrun.artifacts import open_file
+        from objrun.runs.artifacts import open_file
 
         return open_file(self._readable(), self.id, _checked(name))
 
@@ -181,7 +181,7 @@ class RunFiles:
             outputs.leave()
 
     def _uploaded(self, files: Mapping[str, Any], *, overwrite: bool) -> Uploaded:
-        from objrun.artifacts import checked, store_files
+        from objrun.runs.artifacts import checked, store_files
 
         wanted = checked(files)
         done: Uploaded = self._record(

@@ -87,7 +87,7 @@ class RunList(Sequence[Run]):
 
     def _repr_html_(self) -> str:
         """Show a table of the first runs in a notebook, with what they logged last."""
-        from objrun.showing import list_html
+        from objrun.display.showing import list_html
 
         return list_html(self._experiment.workspace, self, len(self))
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from objrun import clock
-from objrun.artifacts import below, each
-from objrun.conversion import to_text
 from objrun.errors import ModelPathNotFoundException, UnavailableError, WebserviceException
 from objrun.format import model_keys
 from objrun.format.keys import NONCE_DIGITS
@@ -19,9 +17,11 @@ from objrun.format.states import ModelFile, ModelState
 from objrun.protocol.files import find_file, list_files, part_length, read_file
 from objrun.protocol.models import claim
 from objrun.protocol.settle import insist
-from objrun.start import property_texts, tag_texts
+from objrun.runs.artifacts import below, each
+from objrun.runs.start import property_texts, tag_texts
 from objrun.storage.keys import check_key
 from objrun.storage.sharing import share
+from objrun.values.conversion import to_text
 
 if TYPE_CHECKING:
     import os

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from objrun.clock import monotonic, nanoseconds, sleep
-from objrun.conversion import check_pair, to_items, to_list, to_logged_scalar, to_row, to_step
 from objrun.errors import MetricDroppedWarning
 from objrun.format.names import check_key
 from objrun.format.values import dumps, to_point
@@ -17,6 +16,14 @@ from objrun.protocol.heartbeat import Heartbeat
 from objrun.protocol.limits import MANY_BYTES, MAX_BRAKE, MAX_WAITING_BYTES
 from objrun.protocol.packs import Content
 from objrun.protocol.writer import Writer
+from objrun.values.conversion import (
+    check_pair,
+    to_items,
+    to_list,
+    to_logged_scalar,
+    to_row,
+    to_step,
+)
 
 if TYPE_CHECKING:
     from array import array
@@ -156,7 +163,7 @@ class RunMetrics:
 
         >>> run.log_batch("signal", [0.1, 0.2, 0.3], steps=[0, 1, 2])
         """
-        from objrun.batches import batch_table
+        from objrun.values.batches import batch_table
 
         table = batch_table(check_key(name, "metric"), values, steps, times)
         if not table.num_rows:

@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock
-from objrun.conversion import to_text
 from objrun.errors import UserErrorException
-from objrun.facts import start_properties
 from objrun.format.names import check_key
 from objrun.format.states import RunState
+from objrun.provenance.facts import start_properties
+from objrun.values.conversion import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from objrun.outputs import Outputs
+    from objrun.runs.outputs import Outputs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from objrun.artifacts import Artifact
 from objrun.errors import RunNotFoundError
 from objrun.format import model_keys
 from objrun.format.checking import format_time
+from objrun.runs.artifacts import Artifact
 
 if TYPE_CHECKING:
     from datetime import datetime

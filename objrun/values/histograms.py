@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from objrun.conversion import to_list
 from objrun.errors import UserErrorException
+from objrun.values.conversion import to_list
 
 
 def histogram(where: str, values: Any, counts: Any, edges: Any, bins: Any) -> dict[str, list[Any]]:

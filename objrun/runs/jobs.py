@@ -13,13 +13,13 @@ from objrun.errors import (
     FileConflictError,
     UserErrorException,
 )
-from objrun.following import STREAM
 from objrun.format.log_keys import FOLDER
 from objrun.format.states import TERMINAL
-from objrun.life import RunLife
 from objrun.protocol.heartbeat import LOST
 from objrun.protocol.settle import insist
 from objrun.protocol.updates import AddProperties, SetStatus
+from objrun.runs.following import STREAM
+from objrun.runs.life import RunLife
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -96,7 +96,7 @@ class RunJobs(RunLife):
         >>> run.get_details()["status"]
         'Running'
         """
-        from objrun.artifacts import places_of
+        from objrun.runs.artifacts import places_of
 
         found = super().get_details()
         properties = found["properties"]

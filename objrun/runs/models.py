@@ -43,7 +43,7 @@ class RunModels:
         (1, ['model.pt'])
         """
         from objrun.model import Model
-        from objrun.registering import About, register_of_run
+        from objrun.models.registering import About, register_of_run
 
         about = About(
             model_name, tags, properties, model_framework, model_framework_version, description

@@ -100,7 +100,7 @@ class Questions:
         """
         from objrun.query.listing import best_row, read_runs_frame
         from objrun.query.metrics import SUMMARY
-        from objrun.run_list import RunList
+        from objrun.runs.lists import RunList
 
         if mode not in ("min", "max"):
             message = f"mode is 'min' or 'max', not {mode!r}"

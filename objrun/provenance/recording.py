@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from objrun.environment import SWITCH, command_line, environment_document, is_off
 from objrun.errors import AlreadyExistsError, StoreError
-from objrun.facts import uncommitted
 from objrun.format.shared import DIFF, ENVIRONMENT, environment_key, snapshot_key
 from objrun.logs import logger
+from objrun.provenance.environment import SWITCH, command_line, environment_document, is_off
+from objrun.provenance.facts import uncommitted
 
 if TYPE_CHECKING:
     from objrun.storage import Store

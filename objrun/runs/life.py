@@ -6,8 +6,6 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock
-from objrun.annotations import RunAnnotations
-from objrun.causes import error_of
 from objrun.elsewhere import Elsewhere
 from objrun.errors import (
     FlushTimeoutError,
@@ -15,20 +13,22 @@ from objrun.errors import (
     PointsLostError,
     StatusWarning,
 )
-from objrun.files import RunFiles
-from objrun.folder import current, go_back
 from objrun.format.checking import format_time
 from objrun.format.keys import run_folder
 from objrun.format.states import TERMINAL
 from objrun.logs import logger
-from objrun.media import RunMedia
-from objrun.open_runs import OPEN
 from objrun.protocol.endings import EXIT_PATIENCE, sigterm_held, unwind_on_sigterm
 from objrun.protocol.heartbeat import LOST, is_expected, is_late
 from objrun.protocol.limits import FLUSH_PATIENCE
 from objrun.protocol.live import list_feed
 from objrun.protocol.updates import SetStatus
-from objrun.sampling import RunSampling
+from objrun.runs.annotations import RunAnnotations
+from objrun.runs.causes import error_of
+from objrun.runs.files import RunFiles
+from objrun.runs.folder import current, go_back
+from objrun.runs.media import RunMedia
+from objrun.runs.open import OPEN
+from objrun.runs.sampling import RunSampling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,13 +149,13 @@ class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere, RunSampling):
         >>> child.id in [each.id for each in run.get_children()]
         False
         """
-        from objrun.trash import DELETED, mark_run
+        from objrun.upkeep.trash import DELETED, mark_run
 
         mark_run(self._experiment.workspace.writing(), self._chain, DELETED)
 
     def restore(self) -> None:
         """Take the run and all runs below it out of the trash; RunNotFoundError if purged."""
-        from objrun.trash import ACTIVE, mark_run
+        from objrun.upkeep.trash import ACTIVE, mark_run
 
         mark_run(self._experiment.workspace.writing(), self._chain, ACTIVE)
 
@@ -255,7 +255,7 @@ class RunLife(RunMedia, RunAnnotations, RunFiles, Elsewhere, RunSampling):
         ActivityFailedException, and ExperimentExecutionException on Ctrl-C. Where the run is lost a
         StatusWarning says so, and the wait goes on: it may come back, or `objrun reap` ends it.
         """
-        from objrun.following import Follower, wait
+        from objrun.runs.following import Follower, wait
 
         log = Follower(self._readable(), self.id) if show_output else None
         wait(self, self._last_statuses(wait_post_processing), log, raise_on_error=raise_on_error)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from objrun.protocol.copy.work import Copied
     from objrun.protocol.purge import Freed
-    from objrun.reaping import Reaped
     from objrun.storage import Store
     from objrun.tables.compaction import Compacted
     from objrun.tables.stats import Stats
     from objrun.tables.vacuum import Needless
+    from objrun.upkeep.reaping import Reaped
     from objrun.workspace import Workspace
 
 HOUR = timedelta(hours=1)
@@ -157,7 +157,7 @@ class Upkeep:
         >>> ws.gc(dry_run=True)
         []
         """
-        from objrun.trash import collect
+        from objrun.upkeep.trash import collect
 
         return [*collect(cast("Workspace", self), older_than, dry_run=dry_run)]
 
@@ -178,7 +178,7 @@ class Upkeep:
         >>> ws.reap()
         []
         """
-        from objrun.reaping import reap
+        from objrun.upkeep.reaping import reap
 
         workspace, names = cast("Workspace", self), self._named(experiments)
         return [*reap(workspace, names, older_than, dry_run=dry_run)]
@@ -204,7 +204,7 @@ class Upkeep:
         >>> copied.runs, ws.copy_to(Workspace("memory://backup")).objects
         (1, 0)
         """
-        from objrun.copying import choose, copy_workspace
+        from objrun.upkeep.copying import choose, copy_workspace
 
         workspace = cast("Workspace", self)
         chosen = choose(workspace, experiments or (), runs or ())

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from objrun import clock
-from objrun.conversion import to_step
 from objrun.experiment import Experiment
-from objrun.finding import find_version
 from objrun.format.names import check_run_id
 from objrun.protocol.chain import Chain
 from objrun.protocol.live import run_scheme
 from objrun.protocol.updates import Resume
 from objrun.run import Run
+from objrun.runs.finding import find_version
+from objrun.values.conversion import to_step
 
 if TYPE_CHECKING:
     from objrun.workspace import Workspace

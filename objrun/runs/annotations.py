@@ -6,7 +6,6 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from objrun import clock
-from objrun.conversion import to_items, to_scalar, to_text
 from objrun.errors import CommitUnknownError, PropertyConflictError, StoreError
 from objrun.format import keys
 from objrun.format.documents import decode_property, encode_property
@@ -24,7 +23,8 @@ from objrun.protocol.updates import (
     SetTags,
     check_property,
 )
-from objrun.start import property_texts, tag_texts
+from objrun.runs.start import property_texts, tag_texts
+from objrun.values.conversion import to_items, to_scalar, to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -257,7 +257,7 @@ class RunAnnotations:
         >>> [entry["version"] for entry in run.history()][:2]
         [1, 2]
         """
-        from objrun.run_list import history
+        from objrun.runs.lists import history
 
         self._chain.refresh()
         return history(self._chain, self._experiment.workspace.querying())

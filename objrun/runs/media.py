@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any
 
-from objrun.conversion import to_step, to_table
 from objrun.errors import UserErrorException
 from objrun.format.names import check_key, check_text, choices
-from objrun.format.values import MOST_BLOB, dumps
-from objrun.metrics import RunMetrics
+from objrun.format.values import dumps
 from objrun.protocol.columns import Cell
 from objrun.protocol.packs import Content
+from objrun.runs.metrics import RunMetrics
+from objrun.values.conversion import to_step, to_table
+from objrun.values.sizes import SHORT, SMALL, checked_size
 
 if TYPE_CHECKING:
     import os
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from objrun.query.media import LoggedImage
-
-SMALL: Final = 4096
-"""Cells of a table that stands in its point; a larger one is stored as Parquet."""
-
-SHORT: Final = 1 << 16
-"""Bytes of a text that stands in its point; a longer one is a blob."""
 
 
 class RunMedia(RunMetrics):
@@ -54,7 +49,7 @@ class RunMedia(RunMetrics):
         >>> run.get_metrics("square", populate=True)["square"].filename
         '000000.png'
         """
-        from objrun.pictures import picture
+        from objrun.values.pictures import picture
 
         place = check_key(name, "metric")
         number = to_step(step)
@@ -90,7 +85,7 @@ class RunMedia(RunMetrics):
             columns = to_table(value, where)
             parts: Any = [Cell("table", "json", None, dumps(columns))] * any(columns.values())
         else:
-            from objrun.frames import pieces
+            from objrun.values.frames import pieces
 
             parts = pieces(where, value)
         logged = False
@@ -159,7 +154,7 @@ class RunMedia(RunMetrics):
         >>> run.get_metrics("weights")
         {'weights': {'counts': [1, 2], 'edges': [0.0, 0.5, 1.0]}}
         """
-        from objrun.histograms import histogram
+        from objrun.values.histograms import histogram
 
         where = f"metric {check_key(name, 'metric')!r}"
         made = histogram(where, values, counts, edges, bins)
@@ -221,11 +216,3 @@ class RunMedia(RunMetrics):
 
 def _length(column: Any) -> int:
     return len(column) if hasattr(column, "__len__") else 1
-
-
-def checked_size(where: str, data: bytes) -> bytes:
-    """Return the bytes of a blob; UserErrorException where they are too many for one."""
-    if len(data) > MOST_BLOB:
-        message = f"{where}: {len(data)} bytes are more than {MOST_BLOB >> 20} MiB: use upload_file"
-        raise UserErrorException(message)
-    return data

@@ -6,7 +6,6 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from objrun import clock
-from objrun.conversion import to_text
 from objrun.errors import NotAStoreError, UserErrorException
 from objrun.format.names import check_experiment, check_key
 from objrun.protocol.blind import begin
@@ -16,7 +15,8 @@ from objrun.protocol.experiments import experiment_scheme, new_experiment
 from objrun.protocol.numbers import claims_on
 from objrun.protocol.tombstones import is_free
 from objrun.protocol.updates import CREATE, Describe, RemoveTags, SetLifecycle, SetTags
-from objrun.start import tag_texts
+from objrun.runs.start import tag_texts
+from objrun.values.conversion import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

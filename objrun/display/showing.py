@@ -15,8 +15,8 @@ from objrun.cards.markup import card, element
 from objrun.cards.model import RunRow, RunView, Series
 from objrun.cards.pages import counts_line, run_card, runs_table
 from objrun.cards.texts import kind_text, short_name
+from objrun.display.thumbnails import thumbnails
 from objrun.errors import ObjrunError
-from objrun.thumbnails import thumbnails
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

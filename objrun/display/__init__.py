@@ -1,0 +1,1 @@
+"""What people see of runs, experiments and workspaces in a notebook."""

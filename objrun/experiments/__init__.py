@@ -1,0 +1,1 @@
+"""The parts of an experiment: `objrun.experiment.Experiment` is made of these."""

@@ -1,0 +1,1 @@
+"""What is recorded of a run when it starts: facts, environment, source changes."""

@@ -1,0 +1,1 @@
+"""The parts of a run: `objrun.run.Run` is made of these."""

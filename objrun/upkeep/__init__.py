@@ -1,0 +1,1 @@
+"""What keeps a store small and true: compaction at ends, trash, reaping, copies."""
