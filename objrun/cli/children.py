@@ -159,8 +159,8 @@ def _scores(run: Run, ids: set[str], metric: str | None, goal: str | None) -> Sc
     rows = summary_frame(points)
     names = Counter(rows["name"].to_list())
     if metric is not None and metric not in names:
-        there = choices(metric, names).replace("it has", "they have")
-        message = f"no child of run {run.id} has a metric {metric!r} of numbers: {there}"
+        told = f"the family of run {run.id} has no metric {metric!r} of numbers"
+        message = f"{told}: {choices(metric, names)}"
         raise ServiceException(message)
     if not names:
         return None

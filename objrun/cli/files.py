@@ -13,7 +13,6 @@ from objrun.cli.layout import Column, print_table
 from objrun.cli.options import Csv, Json, RunName, StorageOptions, Url, one_format, open_workspace
 from objrun.cli.output import new_console, print_rows
 from objrun.cli.style import one_line
-from objrun.errors import FileConflictError
 from objrun.format import file_keys
 from objrun.protocol.settle import insist
 from objrun.runs.artifacts import places_of
@@ -93,11 +92,7 @@ def upload(
     for path in paths:
         name = "/".join(filter(None, (into.strip("/"), path.resolve().name)))
         store = found.upload_folder if path.is_dir() else found.upload_file
-        try:
-            done = store(name, path, overwrite=overwrite)
-        except FileConflictError as error:
-            told = error.message.replace("pass overwrite=True", "give --overwrite")
-            raise FileConflictError(told) from None
+        done = store(name, path, overwrite=overwrite)
         for artifact in done.artifacts.values():
             told = f"{one_line(artifact.name)}: {decimal(artifact.size)}, SHA-256 {artifact.sha256}"
             console.print(told, soft_wrap=True)

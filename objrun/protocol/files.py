@@ -284,7 +284,8 @@ class _Upload:
         if not self.overwrite and self._is_there(held):
             message = (
                 f"{self.name!r} of run {self.run} exists with other bytes ({held.size}, "
-                f"SHA-256 {held.sha256[:8]}...): choose another name, or pass overwrite=True"
+                f"SHA-256 {held.sha256[:8]}...): choose another name, or overwrite "
+                "it: overwrite=True, --overwrite"
             )
             raise FileConflictError(message)
 

@@ -67,7 +67,7 @@ def test_what_cannot_name_a_run(cli: Call, run: str) -> None:
         (["runs", "nowhere"], "there is no experiment 'nowhere'"),
         (["metrics", "failed-2", "accuracy"], "it has loss"),
         (["metrics", "canceled-8", "accuracy"], "it has none"),
-        (["children", "sweep-4", "--metric", "loss"], "they have accuracy"),
+        (["children", "sweep-4", "--metric", "loss"], "it has accuracy"),
     ],
 )
 def test_names_that_are_not_there(cli: Call, arguments: list[str], told: str) -> None:

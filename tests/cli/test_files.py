@@ -64,7 +64,7 @@ def test_other_content_is_refused_unless_it_is_asked_for(cli: Call, tmp_path: Pa
     (tmp_path / "model.pt").write_bytes(b"better")
     printed = cli("upload", "digits/1", "model.pt")
     assert (printed.code, "other bytes" in printed.err) == (2, True)
-    assert printed.err.endswith("or give --overwrite\n")
+    assert printed.err.endswith("--overwrite\n")
     assert cli("upload", "digits/1", "model.pt", "--overwrite").code == 0
     assert cli("download", "digits/1", "model.pt", "--to", "new").code == 0
     assert (tmp_path / "new/model.pt").read_bytes() == b"better"

@@ -18,11 +18,11 @@ from objrun.protocol.log_writer import LogWriter
 from objrun.storage import CountingStore, MemoryStore
 from objrun.storage.creating import CreateOnly
 from objrun.storage.wrappers import Around
+from tests.protocol.between import Between
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from objrun.storage import ObjectInfo
 
 A, B = "0199c0ffee00beef", "0199c0ffee010000"
 spans = st.tuples(st.sampled_from([A, B]), st.integers(0, 30), st.integers(1, 12))
@@ -189,22 +189,6 @@ def test_a_reader_goes_on_where_it_was_whatever_is_superseded_meanwhile() -> Non
     assert told + b"".join(reader.read()) == text
 
 
-class _Between(Around):
-    """A store in which something happens behind each LIST."""
-
-    def __init__(self, store: MemoryStore, act: Callable[[], None]) -> None:
-        super().__init__(store)
-        self.act = act
-
-    def list(self, prefix: str) -> list[ObjectInfo]:
-        found = super().list(prefix)
-        self.act()
-        return found
-
-    def _ask(self, verb: str, key: str, call: Callable[[], Any]) -> Any:  # noqa: ARG002
-        return call()
-
-
 def test_a_chunk_that_is_superseded_between_list_and_get_is_read_from_its_successor() -> None:
     store, writer = new_store(), LogWriter("r", "s")
 
@@ -214,7 +198,7 @@ def test_a_chunk_that_is_superseded_between_list_and_get_is_read_from_its_succes
             writer.flush(store)
 
     grow()
-    assert b"".join(LogReader(_Between(store, grow), "r", "s").read()) == b"x" * writer.durable
+    assert b"".join(LogReader(Between(store, grow), "r", "s").read()) == b"x" * writer.durable
 
 
 def test_writers_come_in_the_order_in_which_they_began() -> None:

@@ -24,12 +24,13 @@ from objrun.protocol.packs import Content, Packs
 from objrun.storage import CountingStore, MemoryStore
 from objrun.storage.creating import CreateOnly
 from objrun.storage.wrappers import Around
+from tests.protocol.between import Between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from objrun.format.media import Blob
-    from objrun.storage import ObjectInfo, Store
+    from objrun.storage import Store
 
 WRITER = "00000000000000a1"
 FOLDER = "runs/r/media/"
@@ -218,28 +219,6 @@ def test_a_reader_goes_on_whatever_is_put_together_meanwhile() -> None:
             logger.check(reader)
 
 
-class _Between(Around):
-    """A store in which something happens behind each request to read."""
-
-    def __init__(self, store: Store, act: Callable[[], None]) -> None:
-        super().__init__(store)
-        self.act = act
-
-    def list(self, prefix: str) -> list[ObjectInfo]:
-        found = super().list(prefix)
-        self.act()
-        return found
-
-    def get_range(self, key: str, start: int, length: int) -> bytes:
-        try:
-            return super().get_range(key, start, length)
-        finally:
-            self.act()
-
-    def _ask(self, verb: str, key: str, call: Callable[[], Any]) -> Any:  # noqa: ARG002
-        return call()
-
-
 @pytest.mark.parametrize("flushes", [1, 9, 10, 90])
 def test_what_is_put_together_while_it_is_read_is_looked_for_again(flushes: int) -> None:
     logger = Logger()
@@ -252,7 +231,7 @@ def test_what_is_put_together_while_it_is_read_is_looked_for_again(flushes: int)
         for _ in range(flushes if next(times) < 20 else 0):
             logger.log(1)
 
-    reader = BlobReader(_Between(logger.store, more))
+    reader = BlobReader(Between(logger.store, more))
     assert [*reader.read(kept(logged))] == [data for _, data in logged]
     assert [*reader.read(kept(logged))] == [data for _, data in logged]
 
