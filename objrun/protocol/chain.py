@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from objrun import clock
-from objrun.errors import CorruptObjectError, NotFoundError, Problem, StoreError
+from objrun.errors import NotFoundError, StoreError
 from objrun.format.keys import parse_version
 from objrun.format.states import Version
 from objrun.protocol.endings import renew_after_fork
@@ -82,12 +82,7 @@ def _write_id(store: Store, scheme: Scheme[Any], number: int) -> str:
 def _read(store: Store, scheme: Scheme[S], number: int) -> Version[S]:
     """Return a version as it is stored; NotFoundError if absent."""
     key = scheme.key(number)
-    version = scheme.decode(key, insist(lambda: store.get(key)))
-    is_blind = version.state is None and not version.purged
-    if is_blind and (not version.base or version.base >= number):
-        problem = Problem("$.base", "out_of_range", "a blind version needs an earlier base")
-        raise CorruptObjectError(key, [problem])
-    return version
+    return scheme.decode(key, insist(lambda: store.get(key)))
 
 
 def resolve(
@@ -100,11 +95,9 @@ def resolve(
     """
     if version.state is not None or version.purged:
         return version
-    if before.purged:
-        # Its writer could not read that there was nothing left to change.
-        return replace(version, purged=before.purged, experiment=before.experiment)
     if before.state is None:
-        return version
+        # A tombstone: its writer could not read that there was nothing left to change.
+        return replace(version, purged=before.purged, experiment=before.experiment)
     if version.write_id in earlier:
         return replace(version, state=before.state, ops=())
     state = scheme.replay(scheme.key(version.version), before.state, version.ops)

@@ -73,6 +73,23 @@ def test_a_commit_is_a_marker_then_a_version(store: Store) -> None:
     ]
 
 
+def test_a_marker_is_put_until_it_is_there(store: Store) -> None:
+    faulty = FaultyStore(store, script("put", [DOWN, LOST, DOWN]))
+    Chain(faulty, SCHEME, started(store)).commit(SetTags({"a": "1"}))
+    assert tags_at_the_end(store) == {"a"}
+
+
+def test_who_is_far_behind_reads_on_before_it_tries_a_third_time(store: Store) -> None:
+    head = started(store)
+    others = Chain(store, SCHEME, head)
+    for number in range(20):
+        others.commit(SetTags({str(number): None}))
+    counting = CountingStore(store)
+    Chain(counting, SCHEME, head).commit(SetTags({"mine": None}))
+    assert counting.counts["put_if_absent"] == 3
+    assert len(tags_at_the_end(store)) == 21
+
+
 def test_nothing_changed_is_nothing_written_after_a_look_for_newer_versions(store: Store) -> None:
     head = started(store)
     Chain(store, SCHEME, head).commit(SetTags({"a": "1"}))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from objrun import clock
 from objrun.errors import CommitUnknownError, StoreError
 from objrun.format import keys
 from objrun.format.documents import decode_number, encode_number
@@ -111,6 +112,52 @@ def test_a_refusal_costs_at_most_a_gap(store: Store) -> None:
         numbers.claim("a")
     assert numbers.claim("b") in (1, 2)
     assert list(owners(store).values()) == ["b"]
+
+
+def test_who_skips_numbers_stays_in_the_folder(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would find a number in the next one before the last of this one is claimed."""
+    claimed(store, *range(1, 997))
+    jumps: list[int] = []
+
+    def far(count: int) -> int:
+        jumps.append(count)
+        return count - 1
+
+    monkeypatch.setattr(clock, "below", far)
+
+    def others(verb: str, _key: str) -> None:
+        if verb == "put_if_absent":
+            claimed(store, 997, 998)
+
+    assert Numbers(FaultyStore(store, others), "e").claim("a") == 999
+    assert jumps == [1, 2]
+    assert last_number(store, "e") == 999
+
+
+def test_the_next_folder_is_not_begun_before_this_one_is_full(store: Store) -> None:
+    claimed(store, *range(1, 999))
+    numbers = Numbers(FaultyStore(store, script("put_if_absent", [DENIED])), "e")
+    with pytest.raises(StoreError):
+        numbers.claim("refused")
+    assert [numbers.claim("a"), numbers.claim("b")] == [999, 1000]
+
+
+def test_who_is_far_behind_lists_again(store: Store) -> None:
+    counting = CountingStore(store)
+    numbers = Numbers(counting, "e")
+    numbers.claim("a")
+    claimed(store, *range(2, 50))
+    counting.reset()
+    assert numbers.claim("b") == 50
+    assert counting.counts == {"list": 1, "put_if_absent": 2, "get": 1}
+
+
+def test_folders_of_others_are_no_numbers(store: Store) -> None:
+    claimed(store, 999, 1000)
+    store.put(f"{keys.numbers('e')}notes/1.txt", b"")
+    assert Numbers(store, "e").claim("a") == 1001
 
 
 def test_what_a_claim_costs(store: Store) -> None:

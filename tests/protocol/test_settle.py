@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from objrun import clock
 from objrun.clock import backoff
 from objrun.errors import (
     AlreadyExistsError,
@@ -101,3 +102,18 @@ def test_waits_grow_and_stay_bounded_however_long_an_outage_lasts(attempt: int) 
     most = min(15.0, 0.05 * 2 ** min(attempt, 9))
     assert all(0 <= wait <= most for wait in waits)
     assert max(waits) > most / 4
+
+
+def test_each_pause_is_that_of_its_try(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def at_once(attempt: int) -> float:
+        asked.append(attempt)
+        return 0.0
+
+    monkeypatch.setattr(clock, "backoff", at_once)
+    put_once(FaultyStore(store, script("put_if_absent", [DOWN] * 4)), "k", b"mine")
+    assert asked == [0, 1, 2, 3]
+    faulty = FaultyStore(store, script("get", [DOWN] * 4))
+    assert insist(lambda: faulty.get("k")) == b"mine"
+    assert asked == [0, 1, 2, 3] * 2

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from objrun.errors import RunNotFoundError
+from objrun.errors import NotFoundError, RunNotFoundError
 from objrun.format.documents import decode_run, encode_run
 from objrun.format.states import RunState, Version
-from objrun.protocol.chain import Chain, create, first_version, last_version, load_last
+from objrun.protocol.chain import Chain, append, create, first_version, last_version, load_last
 from objrun.protocol.live import run_scheme
 from objrun.protocol.tombstones import tombstone
 from objrun.protocol.updates import CREATE, SetTags
-from objrun.storage.wrappers import CountingStore
+from objrun.storage.wrappers import CountingStore, FaultyStore
 from tests.protocol.last_runs import read_runs
 
 if TYPE_CHECKING:
@@ -63,9 +63,15 @@ def test_a_handle_that_looks_again_is_told(store: Store, at: int, keep: int) -> 
 
 @pytest.mark.parametrize("at", [1, 2, 3])
 @pytest.mark.parametrize("keep", [0, 1, 2, 3])
-def test_a_commit_on_a_name_that_was_freed_is_undone(store: Store, at: int, keep: int) -> None:
-    versions = started(store)
+@pytest.mark.parametrize("year", [2026, 2126])
+def test_a_commit_on_a_name_that_was_freed_is_undone(
+    store: Store, at: int, keep: int, year: int
+) -> None:
+    """Also where the clock of who wrote it was far ahead."""
+    versions = started(store, written=WHEN.replace(year=year))
     purge(store, 3, keep=keep)
+    freed = [f"experiments/e/feed/r.{number:08d}" for number in range(1, 4 - keep)]
+    store.delete(freed)
     before = names(store)
     chain = Chain(store, SCHEME, versions[at - 1])
     for _ in range(2):
@@ -73,6 +79,36 @@ def test_a_commit_on_a_name_that_was_freed_is_undone(store: Store, at: int, keep
             chain.commit(SetTags({"a": "1"}))
     assert names(store) == before
     assert last_version(store, SCHEME) == 4
+    assert not {*freed} & {info.key for info in store.list("experiments/e/feed/")}
+
+
+def test_what_was_done_elsewhere_does_not_bring_it_back(store: Store) -> None:
+    versions = started(store)
+    purge(store, 3)
+    before = store.list("")
+    with pytest.raises(RunNotFoundError, match="purged"):
+        append(store, SCHEME, replace(versions[-1], version=4, write_id="another"))
+    assert store.list("") == before
+
+
+def test_a_purge_between_a_listing_and_the_reading_is_seen(store: Store) -> None:
+    started(store)
+    left = [lambda: purge(store, 3)]
+
+    def purged(verb: str, _key: str) -> None:
+        if verb == "get" and left:
+            left.pop()()
+
+    last = load_last(FaultyStore(store, purged), SCHEME)
+    assert last is not None
+    assert (last.version, bool(last.purged)) == (4, True)
+
+
+def test_a_version_that_is_listed_and_is_never_there_is_told(store: Store) -> None:
+    started(store)
+    gone = FaultyStore(store, lambda verb, key: NotFoundError(key) if verb == "get" else None)
+    with pytest.raises(NotFoundError):
+        load_last(gone, SCHEME)
 
 
 def test_versions_may_go_in_any_order(store: Store) -> None:

@@ -79,6 +79,31 @@ def test_a_file_system_without_a_create_is_refused(scheme: str, tmp_path: Path) 
         connect(url).get(PROBE)
 
 
+class Overwriting(CountingStore):
+    """Tells who was first, and keeps what came last."""
+
+    def put_if_absent(self, key: str, data: bytes) -> None:
+        try:
+            super().put_if_absent(key, data)
+        except AlreadyExistsError:
+            self.put(key, data)
+            raise
+
+
+def test_a_store_that_overwrites_what_it_says_it_keeps_is_refused() -> None:
+    store = Overwriting(MemoryStore(clock.random_hex(8)))
+    with pytest.raises(UnsafeStoreError, match="overwrite each other"):
+        prove(store)
+    assert store.list("") == []
+
+
+def test_two_creates_are_enough_where_both_win() -> None:
+    store = CountingStore(connect("heedless://b/other"))
+    with pytest.raises(UnsafeStoreError, match="ignores that an object exists"):
+        prove(store)
+    assert dict(store.counts) == {"put_if_absent": 2, "delete": 1}
+
+
 def test_any_file_system_that_passes_the_proof_is_a_store() -> None:
     store = open_store(f"careful://{clock.random_hex(8)}/store")
     store.put("a/b/c", b"12345")
