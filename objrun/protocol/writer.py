@@ -304,6 +304,7 @@ class Writer:
 
         The caller holds `_draining`.
         """
+        put = partial(self._put, stop=stop, rescues=self._rescues)
         self._hurried = False
         if self._failing:
             self._discard()
@@ -311,8 +312,7 @@ class Writer:
         while self._tail.end() > self._tail.durable:
             with endings.STEADY:
                 piece = self._tail.piece()
-            put = partial(self._put, stop=stop)
-            if not (self.packs.send(self._place[1], put) and self._send(piece, stop)):
+            if not (self.packs.send(self._place[1], put) and self._send(piece, put)):
                 return False
             self._tail.close_if_full(piece)
         self._bulk = 0
@@ -331,15 +331,23 @@ class Writer:
         finally:
             self._taking = False
 
-    def _send(self, piece: Piece, stop: threading.Event) -> bool:
-        """Put a segment; False if stopped or rescued before that."""
-        rescues = self._rescues
-        return self._put(self._key(piece.stop), piece.data, stop) and self._sent(piece, rescues)
+    def _send(self, piece: Piece, put: Callable[[str, bytes], bool]) -> bool:
+        """Have a segment put, and forget what it supersedes; False if `put` says so."""
+        if not put(self._key(piece.stop), piece.data):
+            return False
+        before, self._tail.durable = self._tail.durable, piece.stop
+        self._failing = False
+        own = [self._key(before)] if before > piece.start else []
+        self._post.forget([*own, *self.packs.superseded()])
+        return True
 
-    def _put(self, key: str, data: bytes, stop: threading.Event) -> bool:
-        """Put an object, trying until it works; False if stopped or rescued before that."""
+    def _put(self, key: str, data: bytes, *, stop: threading.Event, rescues: int) -> bool:
+        """Put an object, trying until it works.
+
+        False if stopped before that; or rescued: somebody else has sent what this thread hung with,
+        and goes on.
+        """
         attempt = 0
-        rescues = self._rescues
         while True:
             try:
                 self._post.put(key, data)
@@ -359,28 +367,16 @@ class Writer:
                 return False
             attempt += 1
 
-    def _sent(self, piece: Piece, rescues: int) -> bool:
-        with self._turn:
-            if rescues != self._rescues:
-                # Somebody else has sent what this thread hung with, and goes on.
-                return False
-            before, self._tail.durable = self._tail.durable, piece.stop
-        self._failing = False
-        own = [self._key(before)] if before > piece.start else []
-        self._post.forget([*own, *self.packs.superseded()])
-        return True
-
     def _key(self, end: int) -> str:
         experiment, run = self._place
         return keys.segment(experiment, run, self._writer, self._tail.start, end)
 
     def _failed(self, error: ObjrunError) -> None:
-        """Tell whoever waits, and bound what is kept in memory."""
+        """Tell whoever waits."""
         self._failing = True
         with self._turn:
             self._failure = error
             self._turn.notify_all()
-        self._discard()
 
     def _discard(self) -> None:
         frozen = self._tail.end() - self._tail.durable

@@ -318,8 +318,8 @@ def child_keeps_points(patch: pytest.MonkeyPatch) -> None:
 def failed_flush_counts(patch: pytest.MonkeyPatch) -> None:
     send = writer.Writer._send
 
-    def sent(self: Any, piece: Any, stop: Any) -> bool:
-        if not send(self, piece, stop):
+    def sent(self: Any, piece: Any, put: Any) -> bool:
+        if not send(self, piece, put):
             self._tail.durable = piece.stop
         return True
 
@@ -335,8 +335,8 @@ def points_before_their_pack(patch: pytest.MonkeyPatch) -> None:
         waiting[self] = given
         return True
 
-    def sent(self: Any, piece: Any, stop: Any) -> bool:
-        return send(self, piece, stop) and send_packs(self.packs, *waiting.pop(self.packs))
+    def sent(self: Any, piece: Any, put: Any) -> bool:
+        return send(self, piece, put) and send_packs(self.packs, *waiting.pop(self.packs))
 
     patch.setattr(packs.Packs, "send", later)
     patch.setattr(writer.Writer, "_send", sent)
@@ -346,11 +346,11 @@ def points_before_their_pack(patch: pytest.MonkeyPatch) -> None:
 def packs_go_first(patch: pytest.MonkeyPatch) -> None:
     put = writer.Writer._put
 
-    def sent(self: Any, key: str, data: bytes, stop: Any) -> bool:
+    def sent(self: Any, key: str, data: bytes, **given: Any) -> bool:
         if pack := media.parse_pack(key):
             every = (PackKey(*pack[:2], n, n + 1) for n in range(pack.start, pack.stop - 1))
             self._post.forget([media.pack_key(each) for each in every])
-        return put(self, key, data, stop)
+        return put(self, key, data, **given)
 
     patch.setattr(writer.Writer, "_put", sent)
 
@@ -375,10 +375,10 @@ def copy_leaves_out_a_pack(patch: pytest.MonkeyPatch) -> None:
 def superseded_goes_first(patch: pytest.MonkeyPatch) -> None:
     send = writer.Writer._send
 
-    def sent(self: Any, piece: Any, stop: Any) -> bool:
+    def sent(self: Any, piece: Any, put: Any) -> bool:
         if self._tail.durable > piece.start:
             self._post.forget([self._key(self._tail.durable)])
-        return send(self, piece, stop)
+        return send(self, piece, put)
 
     patch.setattr(writer.Writer, "_send", sent)
 
