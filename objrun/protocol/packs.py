@@ -142,5 +142,4 @@ class Packs:
     def rest(self) -> None:
         """Keep nothing of what is stored: what comes later does not repeat it."""
         with self._lock:
-            if not self._waiting:
-                self._stored, self._levels = [], Levels(self._levels.stop)
+            self._stored, self._levels = [], Levels(self._levels.stop)

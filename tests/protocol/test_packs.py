@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
 from collections import Counter
 from contextlib import suppress
@@ -18,7 +19,7 @@ from objrun import clock
 from objrun.errors import CorruptObjectError, NotFoundError, PermissionDeniedError, UnavailableError
 from objrun.format import media
 from objrun.format.media import parse_pack
-from objrun.protocol import levels
+from objrun.protocol import levels, packs
 from objrun.protocol.blobs import MANY_PACKS, BlobReader, Kept
 from objrun.protocol.packs import Content, Packs
 from objrun.storage import CountingStore, MemoryStore
@@ -93,6 +94,36 @@ def test_a_week_of_one_image_a_minute_is_few_objects() -> None:
     assert max(most, len(logger.names())) < 40
     read = requests(logger.store, logger.check)
     assert (read["list"], read.total() < 60) == (1, True), read
+
+
+def test_what_was_logged_long_ago_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs, "REMEMBERED", 2)
+    made = Packs(WRITER)
+    blobs = [made.add("x", Content(".png", data)) for data in (b"1", b"2", b"2", b"3", b"1")]
+    assert blobs[1] == blobs[2]
+    assert blobs[4] != blobs[0]
+
+
+def test_bytes_have_the_ending_that_they_were_logged_with() -> None:
+    made = Packs(WRITER)
+    members = [made.add("x", Content(ending, b"1")).member for ending in (".png", ".txt", ".png")]
+    assert members == ["x/000000.png", "x/000001.txt", "x/000000.png"]
+
+
+def test_a_signal_that_logs_while_its_thread_logs_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, name = Packs(WRITER), media.member_name
+    left = [b"2"]
+
+    def interrupted(metric: str, count: int, ending: str) -> str:
+        if left:
+            made.add("signal", Content(".png", left.pop()))
+        return name(metric, count, ending)
+
+    monkeypatch.setattr(media, "member_name", interrupted)
+    thread = threading.Thread(target=made.add, args=("x", Content(".png", b"1")), daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
 
 
 @given(st.lists(st.lists(st.integers(0, 60), max_size=4), max_size=40))

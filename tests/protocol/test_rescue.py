@@ -104,6 +104,20 @@ def test_a_request_that_hung_counts_for_nothing_when_it_comes_back(
     assert sum(map(len, counted(refuge).values())) == 4
 
 
+def test_a_flush_ends_in_time_though_the_thread_was_just_told_to_stop(
+    store: Store, go_on: threading.Event
+) -> None:
+    def hang(_verb: str, _key: str) -> None:
+        go_on.wait(20)
+
+    writer = Writer(lambda: FaultyStore(store, hang), "e", "r")
+    writer.buffer.add("x", 0.0, None, 1)
+    with pytest.raises(FlushTimeoutError):
+        writer.flush(0.1)
+    go_on.set()
+    writer.close()
+
+
 def test_who_waits_to_try_again_is_taken_from(
     store: Store, refuge: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

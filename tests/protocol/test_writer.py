@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from objrun.errors import (
     UnavailableError,
 )
 from objrun.format.segments import encode_segment
+from objrun.logs import logger
 from objrun.protocol import tail
 from objrun.protocol import writer as module
 from objrun.protocol.buffer import Buffer
@@ -68,6 +70,17 @@ def test_a_flush_is_one_put_and_forgets_what_it_supersedes(store: Store) -> None
     writer.flush()
     writer.close()
     assert counting.counts == {}
+
+
+def test_an_old_segment_is_closed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a metric that is logged once a day would be sent whole each time."""
+    monkeypatch.setattr(tail, "CLOSED_SECONDS", 0.0)
+    writer = writer_to(store)
+    for value in range(3):
+        log(writer, value)
+        writer.flush()
+    assert len(store.list("")) == 3
+    assert list(counted(store).values()) == [[0, 1, 2]]
 
 
 def test_a_closed_segment_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,12 +143,21 @@ def test_a_flush_that_breaks_is_tried_again(store: Store, monkeypatch: pytest.Mo
             raise broken.pop()
         return freeze(self)
 
+    def fail(_record: object) -> None:
+        raise MemoryError
+
+    handler = logging.Handler()
+    monkeypatch.setattr(handler, "emit", fail)
     monkeypatch.setattr(Buffer, "freeze", now_and_then)
     writer = writer_to(store)
-    log(writer, 0, 1)
-    with pytest.raises(StoreError, match="a flush has failed: MemoryError"):
-        writer.flush()
-    writer.close()
+    logger().addHandler(handler)
+    try:
+        log(writer, 0, 1)
+        with pytest.raises(StoreError, match="a flush has failed: MemoryError"):
+            writer.flush()
+        writer.close()
+    finally:
+        logger().removeHandler(handler)
     assert list(counted(store).values()) == [[0, 1]]
 
 
@@ -154,8 +176,17 @@ def test_what_is_big_is_refused_only_in_an_outage(
     with pytest.raises(PointsLostError, match="7 points of r were dropped"):
         writer.flush()
     assert writer.admits(3, 1000)
+    log(writer, 1)
+    writer.flush()
+    # What is stored takes no room in the next outage.
+    back.clear()
+    log(writer, 2)
+    with pytest.raises(FlushTimeoutError):
+        writer.flush(0.2)
+    assert writer.admits(1, 1)
+    back.set()
     writer.close()
-    assert list(counted(store).values()) == [[0]]
+    assert list(counted(store).values()) == [[0, 1, 2]]
 
 
 def test_an_idle_writer_has_no_thread(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,6 +300,7 @@ def test_logging_after_the_end_goes_on_under_the_same_name(store: Store) -> None
     writer = writer_to(store)
     log(writer, 0)
     writer.close()
+    assert not writer.buffer.plain, "or the next point would start no thread"
     log(writer, 1)
     writer.close()
     assert list(counted(store).values()) == [[0, 1]]
