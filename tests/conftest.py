@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import botocore.loaders  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
 from objrun import clock
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 # Before the suite is imported, so that its failures show their values.
 pytest.register_assert_rewrite("objrun.testing.conformance", "objrun.testing.races")
+
+# A client of S3 parses a megabyte of JSON before its first request, each its own; here once.
+botocore.loaders.create_loader = cache(botocore.loaders.create_loader)
 
 AZURITE = Path(__file__).parent.parent / ".servers" / "node_modules" / ".bin" / "azurite-blob"
 

@@ -102,7 +102,12 @@ class Place(NamedTuple):
 
 
 class StoreSuite(RaceSuite):
-    """What every store does, seen by one process."""
+    """What every store does, seen by one process.
+
+    `page`: how many objects one page of a listing, or one request to delete, can name.
+    """
+
+    page = 1000
 
     @pytest.fixture
     def place(self) -> Place:
@@ -241,7 +246,7 @@ class StoreSuite(RaceSuite):
 
     def test_many_objects(self, store: Store) -> None:
         """More objects than one page of a listing, or one request to delete, can name."""
-        keys = [f"many/{number % 7}/{number:05d}" for number in range(1010)]
+        keys = [f"many/{number % 7}/{number:05d}" for number in range(self.page + 10)]
         with ThreadPoolExecutor(min(16, store.concurrency)) as pool:
             list(pool.map(lambda key: store.put(key, b""), keys))
         assert [info.key for info in store.list("")] == sorted(keys)

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 from moto import settings
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import create_backend_app
 from moto.s3.models import s3_backends
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -58,7 +58,8 @@ class LockedS3:
     """
 
     def __init__(self, policies: Mapping[str, Any], *, locked: bool = True) -> None:
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        # Not the application that finds the service of each request: it looks through moto's files.
+        self._moto: Any = create_backend_app("s3")
         self._policies = policies
         self._locked = locked
         self._lock = threading.Lock()

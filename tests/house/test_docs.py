@@ -29,8 +29,8 @@ FENCE = re.compile(r"^(?P<indent> *)```(?P<language>.*)$")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 ELSEWHERE = ("http://", "https://", "mailto:", "#")
 
-COMMAND = """import shlex as _x, subprocess as _s, sys as _y; _s.run([_y.executable, '-c', \
-'from objrun.cli import main; main()', *_x.split({!r}, comments=True)], check=True)"""
+COMMAND = """import shlex as _x; from objrun.cli import execute as _e; \
+assert _e(_x.split({!r}, comments=True)) == 0"""
 
 
 def program(text: str) -> str:

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 # aiohttp warns of bodies above a megabyte that are bytes, and the client of Azure has no other way.
 @pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 class TestAzure(SharedStoreSuite):
-    """A container of Azure Blob Storage, and a prefix in it."""
+    """A container of Azure Blob Storage, and a prefix in it.
+
+    Pages hold 5000 objects there, which takes minutes here, and each delete is one request.
+    """
+
+    page = 100
 
     @pytest.fixture
     def place(self, azure_server: Server) -> Place:

@@ -107,9 +107,14 @@ def play(ws: Workspace, programs: list[Program], turns: Iterable[int]) -> None:
         assert "r" not in read_frame(store, NAME, file)["run_id"]
 
 
+def odd(stage: str) -> int:
+    """0 or 1: of two stages with the same tables each is for half of the moments."""
+    return STAGES.index(stage) % 2
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_compaction_that_is_paused_brings_nothing_back(stage: str) -> None:
-    for requests in (1, 2, 3, 5, 9, 14):
+    for requests in (1, 2, 3, 5, 9, 14)[odd(stage) :: 2]:
         ws = with_a_run(stage)
         programs = [fold(), purge(ws), clean()]
         play(ws, programs, [*repeat(0, requests), *repeat(1, MANY), *repeat(2, MANY)])
@@ -117,7 +122,7 @@ def test_a_compaction_that_is_paused_brings_nothing_back(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_a_purge_that_is_paused_did_not_see_goes_all_the_same(stage: str) -> None:
-    for requests in range(1, 34, 4):
+    for requests in range(1 + 4 * odd(stage), 34, 8):
         ws = with_a_run(stage)
         programs = [purge(ws), fold(), clean()]
         play(ws, programs, [*repeat(0, requests), *repeat(1, MANY), *repeat(2, MANY)])
@@ -126,7 +131,7 @@ def test_what_a_purge_that_is_paused_did_not_see_goes_all_the_same(stage: str) -
 @pytest.mark.parametrize("stage", ["no tables, deleted", "other tables, active"])
 def test_markers_that_were_listed_before_a_purge_bring_nothing_back(stage: str) -> None:
     """The compaction has listed what is live, and goes by whatever checkpoint it then finds."""
-    for requests in range(12, 40):
+    for requests in range(12 + odd(stage), 40, 2):
         ws = with_a_run(stage)
         turns = [*repeat(0, 2), *repeat(1, requests), *repeat(0, MANY), *repeat(1, MANY)]
         play(ws, [fold(), purge(ws)], turns)
@@ -143,7 +148,7 @@ def test_both_are_paused(stage: str) -> None:
             play(ws, [fold(), purge(ws)], turns)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.sampled_from(STAGES), st.data())
 def test_in_any_order(stage: str, data: st.DataObject) -> None:
     """Two compactions, a vacuum and two purges."""

@@ -69,7 +69,7 @@ def _register(
     extra: dict[str, Any] | None = None,
 ) -> None:
     """Put the chain of a version and, unless it is purged, its files and what is expected."""
-    texts = state.extra["texts"]
+    key, texts = "", state.extra["texts"]
     state = replace(state, extra=extra or {})
     for version, (op, fields) in enumerate([(CREATE, {}), *changes], start=1):
         state = replace(state, **fields)

@@ -14,7 +14,7 @@ def merged_packs() -> Case:
     case.experiment()
     case.run("r1")
     packs = [Pack(WRITER, number) for number in range(1, 5)]
-    rows = []
+    rows: list[Row] = []
     for step, pack in enumerate(packs):
         for name in ("a", "b"):
             data = b"P2 1 1 9 %d # %s" % (step, name.encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,11 +74,26 @@ def _decodes(key: str, data: bytes) -> bool:
     return True
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.sampled_from(["live", "vacuumed", "tailed"]), st.randoms(use_true_random=False))
+DAMAGES = given(st.sampled_from(["live", "vacuumed", "tailed"]), st.randoms(use_true_random=False))
+
+
+@settings(max_examples=20, deadline=None)
+@DAMAGES
 def test_any_damage_of_one_object_is_told_and_no_repair_loses_more(
     stage: str, chance: random.Random
 ) -> None:
+    check(stage, chance)
+
+
+@pytest.mark.slow
+@settings(max_examples=500, deadline=None)
+@DAMAGES
+def test_much_damage(stage: str, chance: random.Random) -> None:
+    check(stage, chance)
+
+
+def check(stage: str, chance: random.Random) -> None:
+    """Damage an object, look, mend, look."""
     made = fresh(stage)
     key = chance.choice(objects(stage))
     data = made.store.get(key)

@@ -57,7 +57,7 @@ def is_well(found: Iterable[Finding]) -> bool:
 
 @pytest.mark.parametrize("act", ACTS)
 def test_whatever_is_half_done_looks_well(act: str) -> None:
-    for requests in range(1, 45, 1 if act == "start" else 3):
+    for requests in range(1, 45, 2 if act == "start" else 4):
         made = fresh("vacuumed")
         acting = on(made.workspace, ACTS[act])
         looking = Program(lambda store: [*verify(store, deep=True)])
@@ -68,7 +68,7 @@ def test_whatever_is_half_done_looks_well(act: str) -> None:
 
 @pytest.mark.parametrize("act", ACTS)
 def test_what_changes_while_it_looks_is_well(act: str) -> None:
-    for requests in range(0, 75, 3):
+    for requests in range(0, 75, 5):
         made = fresh("vacuumed")
         acting = on(made.workspace, ACTS[act])
         looking = Program(lambda store: [*verify(store, deep=True)])
@@ -116,7 +116,7 @@ def test_a_store_in_use_has_no_findings() -> None:
     with ThreadPoolExecutor(3) as pool:
         jobs = [pool.submit(write, 1), pool.submit(write, 2), pool.submit(keep)]
         try:
-            for turn in range(8):
+            for turn in range(4):
                 found = [*verify(made.store, deep=turn % 2 == 0)]
                 assert is_well(found), found
         finally:
