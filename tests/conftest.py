@@ -84,13 +84,12 @@ def azure_server() -> Iterator[Server]:
 
 
 def proven_bucket(server: Server) -> StoreURL:
-    """A new bucket; one of S3 need not prove any more that a second create is refused.
+    """A new bucket which need not prove any more that a second create is refused.
 
     That takes 40 requests, and has tests of its own.
     """
     place = StoreURL(server.new_bucket(), server.options)
-    if server.scheme == "s3":
-        server.make(server.port, f"{place.url.removeprefix('s3://')}/{PROBE}")
+    connect(place.url, **place.storage_options).put(PROBE, b"")
     return place
 
 

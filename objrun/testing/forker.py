@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _CHILDREN = 3
-_PATIENCE = 30.0  # seconds for a child
+_PATIENCE = 90.0  # seconds for a child
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ __all__ = ["RaceSuite", "SharedRaceSuite"]
 _THREADS = 8
 _PROCESSES = 4
 _RACES = [f"race/{number}" for number in range(15)]
-_PATIENCE = 60.0  # seconds: if a racer fails, the others do not wait for ever
+_PATIENCE = 90.0  # seconds: if a racer fails, the others do not wait for ever
 
 
 def _race(store: Store, start: threading.Barrier, racer: str) -> list[str]:
@@ -111,7 +111,7 @@ class SharedRaceSuite:
                 assert store.get(key) == body_of(winner, key)
         finally:
             for racer in racers:
-                racer.communicate(timeout=30)
+                racer.communicate(timeout=_PATIENCE)
         assert [racer.returncode for racer in racers] == [0] * _PROCESSES
 
     def test_a_fork_in_full_flight(self, place: Place) -> None:

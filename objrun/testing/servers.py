@@ -51,7 +51,7 @@ _ACCOUNT = "devstoreaccount1"
 _ACCOUNT_KEY = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
-_START = 30.0  # seconds in which a server must answer
+_START = 90.0  # seconds in which a server must answer
 
 
 class ServerMissingError(Exception):

@@ -27,7 +27,7 @@ from tests.cli.conftest import ANSI
 if TYPE_CHECKING:
     from pathlib import Path
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 
 class Terminal:

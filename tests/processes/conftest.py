@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from objrun.testing.proxy import proxy_to
+from tests.conftest import proven_bucket
 from tests.processes.programs import RUNNING, Place
 
 if TYPE_CHECKING:
@@ -36,7 +37,15 @@ def _nothing_is_left_running() -> Iterator[None]:
 def _place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     if request.param == "local":
         return Place(str(tmp_path / "store"), {"durability": "none"})
-    server: Server = request.getfixturevalue(f"{request.param}_server")
+    return Place(*proven_bucket(request.getfixturevalue(f"{request.param}_server")))
+
+
+@pytest.fixture(params=["local", S3])
+def empty_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A fresh store in a folder, then in S3, to which nobody ever came."""
+    if request.param == "local":
+        return _place(request, tmp_path)
+    server: Server = request.getfixturevalue("s3_server")
     return Place(server.new_bucket(), server.options)
 
 
@@ -74,4 +83,4 @@ def proxy(s3_server: Server) -> Iterator[Proxy]:
 @pytest.fixture
 def behind(s3_server: Server, proxy: Proxy) -> Place:
     """A bucket behind the proxy."""
-    return Place(s3_server.new_bucket(), s3_server.options_at(proxy.port))
+    return Place(proven_bucket(s3_server).url, s3_server.options_at(proxy.port))

@@ -1,7 +1,7 @@
 """Programs for tests: each is a real process, started here, watched, and ended by its id.
 
 A program is source text. It begins with `PREAMBLE`: `place` is where the store is, `run` the run
-that it logs to, and `say(...)` sends a line to the test.
+that it logs to, `say(...)` sends a line to the test, and `hear()` waits until the test calls `go`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 40.0
+PATIENCE = 120.0
 """Seconds for a program that should take one or two: a hang is a failure, slowness is not."""
 
 RUN_ID = "the-run"
@@ -44,6 +44,9 @@ def workspace():
 def say(*words):
     # One write, so that lines of several processes never mix.
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
+def hear():
+    os.read(0, 1)
 
 def start(run_id="{RUN_ID}"):
     return Experiment(workspace(), "processes").start_logging(run_id=run_id)
@@ -124,6 +127,12 @@ class Program:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
+    def go(self) -> None:
+        """Let it go on: it waits in `hear()`, or will not."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
     def ended(self, patience: float = PATIENCE) -> Ended:
         """Wait until it ends; a program that hangs shows where, is killed, and fails the test."""
         try:
@@ -149,7 +158,7 @@ def launch(place: Place, source: str, *arguments: object) -> Program:
     process = subprocess.Popen(
         [*command, *map(str, arguments)],
         cwd=ROOT,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

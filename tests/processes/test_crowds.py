@@ -59,16 +59,16 @@ def check_started(place: Place, count: int) -> None:
 START = "Experiment(workspace(), 'crowd').start_logging().complete()"
 
 
-def test_first_writers_make_one_store_and_one_experiment(place: Place) -> None:
-    count = 24 if place.is_local else 10
-    crowd(place, count, START)
-    check_started(place, count)
+def test_first_writers_make_one_store_and_one_experiment(empty_place: Place) -> None:
+    count = 24 if empty_place.is_local else 10
+    crowd(empty_place, count, START)
+    check_started(empty_place, count)
 
 
 @pytest.mark.slow
-def test_a_hundred_first_writers_make_one_experiment(place: Place) -> None:
-    crowd(place, 100, START)
-    check_started(place, 100)
+def test_a_hundred_first_writers_make_one_experiment(empty_place: Place) -> None:
+    crowd(empty_place, 100, START)
+    check_started(empty_place, 100)
 
 
 TEN_AT_ONCE = f"""

@@ -314,7 +314,7 @@ def test_sigterm_in_the_last_flush_does_not_end_it(place: Place) -> None:
         whole = Writer.flush
         def flush(self, timeout):
             say("flushing")
-            time.sleep(1)
+            hear()
             whole(self, timeout)
         Writer.flush = flush
         run = start()
@@ -323,6 +323,7 @@ def test_sigterm_in_the_last_flush_does_not_end_it(place: Place) -> None:
     program = launch(place, source)
     program.heard("flushing")
     program.send(signal.SIGTERM)
+    program.go()
     ended = program.ended()
     assert ended.code == -signal.SIGTERM, ended.err
     assert place.values() == [1.0]

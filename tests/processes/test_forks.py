@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from objrun.testing.proxy import proxy_to
+from tests.conftest import proven_bucket
 from tests.processes.programs import PATIENCE, Place, launch, perform
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def held(server: Server, folder: str) -> Iterator[tuple[Place, Event, Event]]:
                 may_go.wait(PATIENCE)
 
         proxy.plan = plan
-        yield Place(server.new_bucket(), server.options_at(proxy.port)), arrived, may_go
+        yield Place(proven_bucket(server).url, server.options_at(proxy.port)), arrived, may_go
         may_go.set()
 
 
@@ -293,7 +294,7 @@ def test_a_fork_while_another_thread_makes_a_client(s3_server: Server) -> None:
         may_go.set()
         assert status == 0
     """
-    place = Place(s3_server.new_bucket(), s3_server.options)
+    place = Place(*proven_bucket(s3_server))
     ended = perform(place, source)
     assert ended.code == 0, ended.err
     assert place.values() == [1.0]
@@ -315,7 +316,7 @@ def test_a_child_leaves_the_client_of_its_parent_alone(s3_server: Server) -> Non
             sys.exit(0)
         assert os.waitpid(pid, 0)[1] == 0
     """
-    ended = perform(Place(s3_server.new_bucket(), s3_server.options), source)
+    ended = perform(Place(*proven_bucket(s3_server)), source)
     assert ended.code == 0, ended.err
     assert ended.out == ["the parent closes"]
 

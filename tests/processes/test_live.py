@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.processes.programs import Place, launch
+from tests.processes.programs import PATIENCE, Place, launch
 
 LOGGING = """
     run = start()
@@ -27,7 +27,7 @@ def test_another_process_sees_a_run_grow(place: Place) -> None:
     tagged: list[int] = []
     statuses: list[str] = []
     workspace, handle = place.workspace(), place.run()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and "Completed" not in statuses:
         row = workspace.runs(["metrics.x.count", "metrics.x.last", "tags.at"]).collect()
         statuses.append(row["status"][0])

@@ -110,7 +110,7 @@ def test_a_job_in_any_weather(
     points = work(behind)
     asked = len(proxy.log)
     proxy.plan = lambda _request: None
-    for _ in range(300):
+    for _ in range(1000):
         if arrived(behind):
             break
         time.sleep(0.1)

@@ -79,7 +79,7 @@ class Home:
     def come_home(self) -> None:
         """Wait until the spool has nothing left."""
         assert self.workspace.spool is not None
-        for _ in range(400):
+        for _ in range(2000):
             self.workspace.spool.hurry()
             if not self.workspace.spool.waiting():
                 return
@@ -363,7 +363,7 @@ if child:
     run.complete()
 """,
     )
-    ended = program.ended(60)
+    ended = program.ended()
     assert ended.code == 0, ended.err
     assert sorted(place.values()) == [0.0, 1.0, 2.0, 3.0]
     assert place.run().tags == {"a": "1", "parent": "1", "child": "1"}
@@ -384,7 +384,7 @@ run.complete()
 say(run.id)
 """,
     )
-    ended = program.ended(60)
+    ended = program.ended()
     assert ended.code == 0, ended.err
     assert ended.err.count("WARNING") == 1
     line = next(each for each in ended.err.splitlines() if "send it with: " in each)
@@ -418,7 +418,7 @@ told.wait()
     program.heard("ready")
     proxy.plan = lambda _request: Reset()
     program.send(signal.SIGUSR1)
-    ended = program.ended(60)
+    ended = program.ended()
     assert ended.code == 0, ended.err
     assert "Traceback" not in ended.err
     line = next(each for each in ended.err.splitlines() if "send it with: " in each)
@@ -441,14 +441,15 @@ run = start()
 run.log("x", 0.0)
 run.flush()
 say("ready")
-time.sleep(0.5)
+hear()
 for number in range(1, 100):
     run.log("x", float(number))
 """,
     )
     program.heard("ready")
     proxy.plan = lambda request: Delay(600) if "shards" in request.path else None
-    ended = program.ended(30)
+    program.go()
+    ended = program.ended()
     assert ended.code == 0, ended.err
     proxy.plan = lambda _request: None
     line = next(each for each in ended.err.splitlines() if "send it with: " in each)
@@ -467,12 +468,12 @@ run = start()
 run.log("x", 0.0)
 run.flush()
 say("down")
-time.sleep(0.5)
+hear()
 run.log("x", 1.0)
 run.tag("during", "1")
 run.flush()
 say("up")
-time.sleep(0.5)
+hear()
 run.log("x", 2.0)
 run.complete()
 say(run._experiment.workspace.spool.folder)
@@ -480,9 +481,11 @@ say(run._experiment.workspace.spool.folder)
     )
     program.heard("down")
     proxy.plan = lambda _request: Reset()
+    program.go()
     program.heard("up")
     proxy.plan = lambda _request: None
-    ended = program.ended(60)
+    program.go()
+    ended = program.ended()
     assert ended.code == 0, ended.err
     assert behind.values() == [0.0, 1.0, 2.0]
     assert behind.run().status == "Completed"

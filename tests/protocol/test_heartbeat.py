@@ -45,7 +45,7 @@ def beats_of(store: Store) -> Heartbeat:
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while not is_so():
         assert time.monotonic() < deadline, "it does not come"
         time.sleep(0.005)

@@ -213,10 +213,9 @@ def processes(place: Place, compactors: int, runs: int) -> None:
 
 def points_of(place: Place) -> pl.DataFrame:
     """All points. A vacuum that keeps no table for readers may make a frame useless in no time."""
-    for _ in range(50):
+    while True:
         with suppress(UnavailableError):
             return Experiment(place.workspace(), NAME).metrics().collect()
-    return Experiment(place.workspace(), NAME).metrics().collect()
 
 
 def look(place: Place, ended: set[str]) -> set[str]:
