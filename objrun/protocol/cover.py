@@ -121,8 +121,9 @@ def holds(outer: Owned, inner: Owned) -> bool:
     """Return whether a span has all of another one.
 
     >>> from objrun.format.keys import SegmentKey
-    >>> holds(SegmentKey("e", "r", "w", 0, 9), SegmentKey("e", "r", "w", 2, 5))
-    True
+    >>> inner = SegmentKey("e", "r", "w", 2, 5)
+    >>> holds(SegmentKey("e", "r", "w", 0, 9), inner), holds(SegmentKey("e", "q", "w", 0, 9), inner)
+    (True, False)
     """
     same = outer.writer == inner.writer and outer.run == inner.run
     return same and outer.start <= inner.start and inner.stop <= outer.stop
@@ -133,8 +134,8 @@ def superseded(ours: Iterable[T], theirs: Iterable[T]) -> list[T]:
 
     >>> from objrun.format.keys import SegmentKey
     >>> short, long = SegmentKey("e", "r", "w", 0, 5), SegmentKey("e", "r", "w", 0, 9)
-    >>> superseded([long], [short, long]) == [short]
-    True
+    >>> superseded([long], [short, long]) == [short], superseded([], [short, long])
+    (True, [])
     """
     mine, there = outermost(ours), {*theirs}
     inner = there.difference(outermost([*mine, *there]))

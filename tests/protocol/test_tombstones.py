@@ -13,7 +13,7 @@ from objrun.format.documents import decode_run, encode_run
 from objrun.format.states import RunState, Version
 from objrun.protocol.chain import Chain, append, create, first_version, last_version, load_last
 from objrun.protocol.live import run_scheme
-from objrun.protocol.tombstones import tombstone
+from objrun.protocol.tombstones import place_for, tombstone
 from objrun.protocol.updates import CREATE, SetTags
 from objrun.storage.wrappers import CountingStore, FaultyStore
 from tests.protocol.last_runs import read_runs
@@ -82,6 +82,23 @@ def test_a_commit_on_a_name_that_was_freed_is_undone(
     assert not {*freed} & {info.key for info in store.list("experiments/e/feed/")}
 
 
+def test_a_chain_begins_where_there_is_none_or_nothing_is_left_of_it(store: Store) -> None:
+    assert place_for(store, SCHEME) == 1
+    started(store)
+    assert place_for(store, SCHEME) == 0
+    purge(store, 3)
+    assert place_for(store, SCHEME) == 0, "the purge may not have come to its end"
+    assert create(store, SCHEME, tombstone(5, "e", "free"))
+    assert place_for(store, SCHEME) == 6
+
+
+@pytest.mark.parametrize("head", [b"{", b'{"format":2}'])
+def test_no_chain_begins_behind_what_cannot_be_read(store: Store, head: bytes) -> None:
+    started(store)
+    store.put(SCHEME.key(4), head)
+    assert place_for(store, SCHEME) == 0
+
+
 def test_what_was_done_elsewhere_does_not_bring_it_back(store: Store) -> None:
     versions = started(store)
     purge(store, 3)
@@ -102,6 +119,19 @@ def test_a_purge_between_a_listing_and_the_reading_is_seen(store: Store) -> None
     last = load_last(FaultyStore(store, purged), SCHEME)
     assert last is not None
     assert (last.version, bool(last.purged)) == (4, True)
+
+
+def test_a_race_is_lost_to_what_is_purged_at_once(store: Store) -> None:
+    versions = started(store)
+    Chain(store, SCHEME, versions[-1]).commit(SetTags({"a": "1"}))
+    looks = [lambda: purge(store, 4), lambda: None]
+
+    def purged(verb: str, _key: str) -> None:
+        if verb == "get" and looks:
+            looks.pop()()
+
+    with pytest.raises(RunNotFoundError, match="purged"):
+        Chain(FaultyStore(store, purged), SCHEME, versions[-1]).commit(SetTags({"b": "1"}))
 
 
 def test_a_version_that_is_listed_and_is_never_there_is_told(store: Store) -> None:
