@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from objrun import clock
-from objrun.errors import AlreadyExistsError, NotFoundError, StoreError
+from objrun.errors import AlreadyExistsError, NotFoundError, StoreError, UserErrorException
 from objrun.storage.keys import SCRATCH, check_key, check_prefix, check_range, check_size, is_piece
 from objrun.storage.oserrors import ABSENT, classify_os_error
 from objrun.storage.parts import Parts, whole_source
@@ -196,6 +196,8 @@ class LocalStore:
                 self._tree.ensure(folder)
                 make(path)
                 break
+            except IsADirectoryError:
+                raise self._is_folder(key) from None
             except FileNotFoundError:
                 if not left:
                     raise
@@ -217,10 +219,14 @@ class LocalStore:
                 self._unnamed = False
         return link_named(path, data, scratch=scratch, durable=durable)
 
-    def _taken(self, key: str) -> StoreError:
+    def _is_folder(self, key: str) -> UserErrorException:
+        message = f"{key} is a folder of {self.url}, so it cannot be an object there"
+        return UserErrorException(message)
+
+    def _taken(self, key: str) -> StoreError | UserErrorException:
         path = self._tree.path(key)
         if os.path.isdir(path):
-            return StoreError(f"{key} is a folder of {self.url}, so it cannot be an object there")
+            return self._is_folder(key)
         # The loser may build on the winner's object, whose name must last as long as the loser's.
         if self._durable:
             sync_folder(path[: path.rindex("/")])

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 
-from objrun.errors import StoreError
+from objrun.errors import StoreError, UserErrorException
 from objrun.storage.recipes import sync_folder
 
 __all__ = ["Tree", "refuse_unless_folder"]
@@ -45,7 +45,8 @@ class Tree:
         """Make `folder` and those above it, and when durable, their names survive a power cut.
 
         Raises:
-            StoreError: a file or a symbolic link is in the way.
+            StoreError: a symbolic link is in the way.
+            UserErrorException: a file is in the way.
             OSError: the system refuses.
         """
         if folder in self._ready:
@@ -115,9 +116,14 @@ class Tree:
 
 
 def refuse_unless_folder(path: str) -> None:
-    """Raise StoreError where a file or a symbolic link is in the place of a folder."""
+    """Raise where a symbolic link or a file is in the place of a folder.
+
+    UserErrorException for a file: a key may not begin with another one here, however long one
+    waits.
+    """
     mode = os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
         raise StoreError(f"{path} is a symbolic link, which a store does not follow")
     if not stat.S_ISDIR(mode):
-        raise StoreError(f"{path} is a file, so a file system can hold nothing below it")
+        message = f"{path} is a file, so a file system can hold nothing below it"
+        raise UserErrorException(message)

@@ -69,6 +69,19 @@ def test_a_life_of_files(live_ws: Workspace, tmp_path: Path) -> None:
         assert file.read() == b""
 
 
+def test_a_file_is_no_folder_of_files(tmp_path: Path) -> None:
+    """Where files are files of a disk, such a name is the caller's to change, and no outage."""
+    run = Experiment(Workspace(str(tmp_path / "store")), "files").start_logging()
+    for first, second in (("a", "a/b"), ("c/d", "c"), ("e", "e/large")):
+        data = LARGE if second == "e/large" else b"2"
+        run.upload_file(first, io.BytesIO(b"1"))
+        with pytest.raises(UserErrorException, match=r"is a (file|folder)"):
+            run.upload_file(second, io.BytesIO(data))
+    assert not run.is_spooled
+    assert run.get_file_names() == ["a", "c/d", "e"]
+    run.complete()
+
+
 def test_the_same_again_is_no_more(live_ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same bytes store nothing, others are refused, or are another version."""
     monkeypatch.setattr("objrun.protocol.files.PART", 5 << 20)  # the least that S3 takes
