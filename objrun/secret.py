@@ -32,6 +32,9 @@ _WORDS: Final = re.compile(
     r"|secrets?|sig|signature|token"
 )
 _KEYS: Final = ("", "access", "account", "api", "private", "secret", "shared", "ssh", "storage")
+_FOLDERS: Final = ("PWD", "OLDPWD")
+"""Variables whose names look like those of passwords: where a shell is, and was."""
+
 _SPLIT: Final = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 # What stands before keeps the time from growing with the square of a long word.
 _NAMED: Final = re.compile(r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]+)=([^&\s]*)")
@@ -188,7 +191,7 @@ def redact_command(arguments: Sequence[str]) -> list[str]:
     """
     redactor = Redactor()
     for name, value in os.environ.items():
-        if len(value) >= 2 * SHORTEST and is_secret_name(name):
+        if len(value) >= 2 * SHORTEST and name not in _FOLDERS and is_secret_name(name):
             redactor.add(value)
     kept: list[str] = []
     for argument in arguments:

@@ -21,7 +21,7 @@ from objrun.format.values import to_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-UNLIMITED: Final = 100_000
+UNLIMITED: Final = 10**9
 """Columns of a console whose output goes to a file or a pipe: nothing is cut or folded."""
 
 

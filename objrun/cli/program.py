@@ -12,7 +12,7 @@ from pathlib import Path
 def program() -> str:
     """Return `objrun`, or where it is not on PATH, what started this process.
 
-    >>> program().split()[-1].endswith(("objrun", "objrun.cli"))
+    >>> program().split()[-1].endswith("objrun")
     True
     """
     if shutil.which("objrun"):
@@ -20,7 +20,7 @@ def program() -> str:
     started = Path(sys.argv[0])
     if started.name == "objrun" and started.is_file():
         return _named(started)
-    return f"{_named(Path(sys.executable))} -m objrun.cli"
+    return f"{_named(Path(sys.executable))} -m objrun"
 
 
 def _named(file: Path) -> str:

@@ -117,7 +117,8 @@ def experiment_html(experiment: Experiment) -> str:
 def workspace_html(workspace: Workspace) -> str:
     """Return the card of a workspace: what runs there are, and the newest of all experiments."""
     names = workspace.experiment_names()
-    return _overview(workspace, f"{workspace.url}: {len(names):,} experiments", names)
+    count = "1 experiment" if len(names) == 1 else f"{len(names):,} experiments"
+    return _overview(workspace, f"{workspace.url}: {count}", names)
 
 
 def _overview(workspace: Workspace, title: str, names: Sequence[str]) -> str:

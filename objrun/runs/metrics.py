@@ -251,6 +251,8 @@ class RunMetrics:
         """
         from objrun.query.values import metric_values
 
+        if name not in (None, ""):
+            check_key(name, "metric")
         store = self._querying()
         if recursive:
             return metric_values(self._tree_points(run_type, name), store, populate=populate)

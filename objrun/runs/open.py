@@ -53,10 +53,12 @@ class OpenRuns:
             self.forked()
             _within(patience, runs, cause)
         elif runs and is_last and not hasattr(sys, "ps1"):
-            ids = ", ".join(run.state.run_id for run in runs[:_NAMED])
-            more = f" and {len(runs) - _NAMED} more" * (len(runs) > _NAMED)
-            told = "was not ended, so its status stays: call complete(), or use a with block"
-            logger().warning("run %s%s %s", ids, more, told)
+            ids = [*dict.fromkeys(run.state.run_id for run in runs)]
+            more = f" and {len(ids) - _NAMED} more" * (len(ids) > _NAMED)
+            named = ", ".join(ids[:_NAMED]) + more
+            told = f"runs {named} were" if ids[1:] else f"run {named} was"
+            advice = "call complete(), or use a with block"
+            logger().warning("%s not ended, so the status stays: %s", told, advice)
 
 
 def _within(patience: float, runs: list[RunLife], cause: BaseException) -> None:

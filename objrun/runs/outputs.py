@@ -20,6 +20,9 @@ AT_ONCE: Final = 4
 FOLDER: Final = "outputs"
 """The folder that is watched where none is named, below the working directory of the start."""
 
+_LINK: Final = -1
+"""The size of a link to a folder."""
+
 LOGS: Final = "logs"
 """The folder that is watched beside it, as Azure ML does."""
 
@@ -64,10 +67,16 @@ class Outputs:
         return {name: path for found in (self._made(), *beside) for name, path in found.items()}
 
     def _made(self) -> dict[str, str]:
+        stamps = sorted(_stamps(self.folder).items())
+        new = {path: stamp for path, stamp in stamps if self._known.get(path) != stamp}
+        links = [f"{self.name}/{path}" for path in new if new[path].size == _LINK]
+        if links:
+            told = "links to folders are not captured (upload_folder stores a folder): %s"
+            logger().warning(told, ", ".join(map(repr, links)))
         return {
             f"{self.name}/{path}": os.path.join(self.folder, path)  # noqa: PTH118 - as it was walked
-            for path, stamp in sorted(_stamps(self.folder).items())
-            if self._known.get(path) != stamp
+            for path in new
+            if new[path].size != _LINK
         }
 
 
@@ -118,7 +127,10 @@ def _make(folder: str) -> bool:
 
 
 def _stamps(folder: str) -> dict[str, Stamp]:
-    """Return all files below a folder, hidden ones too; links to folders are not followed."""
+    """Return all files below a folder, hidden ones too; links to folders are not followed.
+
+    These have the size `_LINK`.
+    """
     found: dict[str, Stamp] = {}
     pending = [""]
     while pending:
@@ -132,9 +144,11 @@ def _stamps(folder: str) -> dict[str, Stamp]:
                 path = f"{below}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
                     pending.append(f"{path}/")
-                elif entry.is_file():
+                elif entry.is_file(follow_symlinks=False) or os.path.isfile(entry.path):  # noqa: PTH113
                     status = entry.stat()
                     found[path] = Stamp(status.st_mtime_ns, status.st_size)
+                elif os.path.isdir(entry.path):  # noqa: PTH112 - where a DirEntry raises for circles
+                    found[path] = Stamp(entry.stat(follow_symlinks=False).st_mtime_ns, _LINK)
     return found
 
 

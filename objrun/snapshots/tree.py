@@ -110,14 +110,15 @@ class _Walk:
                 folders.append(f"{name}/")
         elif is_ignored(name):
             return
-        elif entry.is_file() and (not entry.is_symlink() or self._is_within(entry.path)):
+        elif entry.is_file(follow_symlinks=False) or self._is_file_within(entry.path):
             status = entry.stat()
             self._files.append(File(name, entry.path, status.st_size, bool(status.st_mode & 0o100)))
         else:
             self._odd.append(name)
 
-    def _is_within(self, path: str) -> bool:
-        return os.path.realpath(path).startswith(os.path.join(self._root, ""))
+    def _is_file_within(self, link: str) -> bool:
+        inside = os.path.realpath(link).startswith(os.path.join(self._root, ""))
+        return inside and os.path.isfile(link)  # where a DirEntry raises for links in a circle
 
     def _too_many(self) -> SnapshotException:
         counts: dict[str, int] = {}

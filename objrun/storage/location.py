@@ -33,6 +33,7 @@ _ALIASES = {
     "adl": AZURE,
     "abfss": AZURE,
 }
+_SLIP = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
 
@@ -81,6 +82,8 @@ def locate(url: str | os.PathLike[str]) -> Location:
             "chained URLs ('::') are refused: the layers of a chain cache and copy, "
             "so a store behind them can neither be fresh nor refuse a second create"
         )
+    if slip := _SLIP.match(url):
+        raise InvalidURLError(f"a URL has two slashes, {slip[0]}/; a path like this begins with ./")
     match = _URL.fullmatch(url)
     if match is None:
         return _local(os.path.expanduser(url))

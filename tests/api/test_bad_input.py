@@ -179,6 +179,7 @@ VALUES: dict[str, tuple[Call, tuple[str, ...]]] = {
     "several": (lambda run: run.log({"a": 1}), ("log_metrics({...}, step=...)", "log_row(")),
     "several at a step": (lambda run: run.log({"a": 1}, 2), ("log_metrics", "log_row")),
     "no value": (lambda run: run.log("x"), ("'x'", "no value")),
+    "metric to read": (lambda run: run.get_metrics(3), ("the name of a metric is text, not int",)),
     "document": (
         lambda run: run.log_confusion_matrix("x", np.eye(2)),
         ("'x'", "is a dict, or its JSON text, not ndarray", "objrun.schemas.confusion_matrix()"),

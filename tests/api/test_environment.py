@@ -182,6 +182,12 @@ class TestCommand:
         monkeypatch.setenv("WANDB_API_KEY", "in-the-environment")
         assert " ".join(redact_command(given.split())) == kept
 
+    def test_where_a_shell_is_is_no_password(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PWD", "/srv/project")
+        monkeypatch.setenv("OLDPWD", "/srv/earlier")
+        line = ["python", "/srv/project/train.py", "--data=/srv/earlier"]
+        assert redact_command(line) == line
+
     def test_code_is_not_kept(self) -> None:
         told = f"import objrun.provenance.environment as e; print(e.command_line()) # {'hunter2'}"
         done = subprocess.run(

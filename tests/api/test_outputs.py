@@ -134,7 +134,9 @@ def test_a_file_that_cannot_be_stored_does_not_keep_a_run_from_its_end(
     assert sum("is not captured" in record.getMessage() for record in caplog.records) == 2
 
 
-def test_links_do_not_lead_away(run: Run, ws: Workspace, here: Path) -> None:
+def test_links_do_not_lead_away(
+    ws: Workspace, here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A link to a file is that file; one to a folder is left out, so nothing goes in circles."""
     run = Experiment(ws, "outputs").start_logging()
     write("elsewhere/secret", "s")
@@ -142,8 +144,13 @@ def test_links_do_not_lead_away(run: Run, ws: Workspace, here: Path) -> None:
     (here / "outputs/folder").symlink_to(here / "elsewhere")
     (here / "outputs/circle").symlink_to(here / "outputs")
     (here / "outputs/dangling").symlink_to(here / "nowhere")
+    (here / "outputs/self").symlink_to("self")
     run.complete()
     assert run.get_file_names() == ["outputs/file"]
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert told.endswith("'outputs/circle', 'outputs/folder'")
+    Experiment(ws, "outputs").start_logging().complete()
+    assert len(caplog.records) == 1  # of links that were there before nothing is said
 
 
 def test_some_are_stored_at_once(ws: Workspace) -> None:

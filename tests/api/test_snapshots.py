@@ -314,6 +314,7 @@ class TestOddFiles:
     def test_links_within_the_folder_are_files(self, source: Path, tmp_path: Path) -> None:
         (source / "link.py").symlink_to("lib/model.py")
         (source / "gone").symlink_to("nowhere")
+        (source / "circle").symlink_to("circle")
         (source / "out.txt").symlink_to(tmp_path / "secret.txt")
         (source / "libs").symlink_to(source / "lib")
         (tmp_path / "secret.txt").write_text("secret")

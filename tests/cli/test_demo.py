@@ -33,7 +33,7 @@ MEGABYTES = 400
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The store of a small demo, and what it printed."""
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, "-m", "objrun.cli", "demo", "--children", "2", "--epochs", "5"]
+    command = [sys.executable, "-m", "objrun", "demo", "--children", "2", "--epochs", "5"]
     done = subprocess.run(
         [*command, "--option", "durability=none"],
         check=False,
@@ -107,9 +107,9 @@ def test_a_program_that_is_not_on_path_is_named_as_it_runs(
     monkeypatch.chdir(script.parent)
     assert program() == "./objrun"
     monkeypatch.chdir("/")
-    monkeypatch.setattr(sys, "argv", ["objrun/cli/__main__.py"])
+    monkeypatch.setattr(sys, "argv", ["objrun/__main__.py"])
     words = program().split()
-    assert words[1:] == ["-m", "objrun.cli"]
+    assert words[1:] == ["-m", "objrun"]
     assert subprocess.run([*words, "--version"], check=False).returncode == 0
 
 

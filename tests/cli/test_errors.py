@@ -17,7 +17,7 @@ from objrun import Experiment, Workspace
 if TYPE_CHECKING:
     from tests.cli.conftest import Call
 
-OBJRUN = [sys.executable, "-m", "objrun.cli"]
+OBJRUN = [sys.executable, "-m", "objrun"]
 COMMANDS = ["demo", "runs", "show", "metrics", "children", "history"]
 OF_A_RUN = ["show", "metrics", "children", "history"]
 

@@ -145,6 +145,15 @@ def test_a_pipe_gets_everything_in_full(cli: Call) -> None:
     assert all(line == line.rstrip() for line in printed.lines)
 
 
+def test_a_very_long_text_cuts_nothing_in_a_pipe(bare: Call, tmp_path: Path) -> None:
+    url = str(tmp_path / "store")
+    with Experiment(Workspace(url), "e").start_logging() as run:
+        run.log("a name of a metric", "x" * 200_000)
+    printed = bare("--url", url, "metrics", "e/1")
+    assert printed.lines[1].startswith("a name of a metric  ")
+    assert "x" * 200_000 in printed.lines[1]
+
+
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_a_table_fits_the_terminal(cli: Call, width: int) -> None:
     printed = cli("runs", width=width)

@@ -108,7 +108,7 @@ def test_ctrl_c_ends_following_and_not_the_run(place: str) -> None:
     key = ChunkKey(run.id, "std_log.txt", new_writer(), 0, 6)
     run.experiment.workspace.store.put(chunk(key), b"so far")
     program = subprocess.Popen(
-        [sys.executable, "-m", "objrun.cli", "logs", "-f", "digits/1", "--url", place],
+        [sys.executable, "-m", "objrun", "logs", "-f", "digits/1", "--url", place],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

@@ -88,7 +88,7 @@ def test_drawing_again_fetches_nothing_twice(place: Path) -> None:
 
 def test_a_run_is_seen_live(tmp_path: Path) -> None:
     url = str(tmp_path / "store")
-    terminal = Terminal(sys.executable, "-m", "objrun.cli", "runs", "--watch", "--url", url)
+    terminal = Terminal(sys.executable, "-m", "objrun", "runs", "--watch", "--url", url)
     terminal.wait_for("there is no objrun store")
     run = Experiment(Workspace(url, {"durability": "none"}), "live").start_logging(
         display_name="watched"

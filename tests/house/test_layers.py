@@ -74,6 +74,7 @@ PARTS = {
         "click numpy polars rich typer",
         "cli dask numpy plotext polars sklearn tables query api runs.lists",
     ),
+    "__main__": Part("cli"),
     "demo": Part(
         "errors clock format storage protocol query api objrun",
         "",

@@ -41,7 +41,7 @@ DOWN = UnavailableError("the store is down")
 
 def objrun(*arguments: str) -> str:
     """What the command line says."""
-    command = [sys.executable, "-m", "objrun.cli", *arguments]
+    command = [sys.executable, "-m", "objrun", *arguments]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout, done.stderr)
     return done.stdout

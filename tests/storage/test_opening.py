@@ -163,6 +163,12 @@ def test_a_relative_path_is_where_it_was_connected(
     assert (tmp_path / "runs" / "a").read_bytes() == b"1"
 
 
+def test_one_letter_and_a_colon_begin_a_path(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert connect("./s3:/x").url.endswith("/s3%3A/x")
+    assert connect("c:/x").url.endswith("/c%3A/x")
+
+
 def test_the_home_folder_is_meant_by_a_tilde(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +190,8 @@ def test_the_home_folder_is_meant_by_a_tilde(
         ("s3://bucket/x?versionId=1", "query"),
         ("gs://bucket#1", "query"),
         ("s3://", "no bucket"),
+        ("s3:/bucket/x", "two slashes, s3://"),
+        ("file:/srv/x", "two slashes, file://"),
         ("s3:///x", "no bucket"),
         ("s3://bucket/../other", "malformed"),
         ("s3://bucket/a//b", "malformed"),

@@ -1,4 +1,4 @@
-"""`python -m objrun.cli` is `objrun`."""
+"""`python -m objrun` is `objrun`."""
 
 from __future__ import annotations
 
