@@ -36,14 +36,7 @@ botocore.loaders.create_loader = cache(botocore.loaders.create_loader)
 
 AZURITE = Path(__file__).parent.parent / ".servers" / "node_modules" / ".bin" / "azurite-blob"
 
-BACKENDS = [
-    "local",
-    "memory",
-    # A server starts once a session: the tests of one run on one of the parallel workers.
-    pytest.param("s3", marks=pytest.mark.xdist_group("s3")),
-    pytest.param("gcs", marks=pytest.mark.xdist_group("gcs")),
-    pytest.param("azure", marks=pytest.mark.xdist_group("azure")),
-]
+BACKENDS = ["local", "memory", "s3", "gcs", "azure"]
 
 
 class StoreURL(NamedTuple):

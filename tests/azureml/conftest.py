@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from objrun.testing.servers import Server
 
-PLACES = ["local", pytest.param("s3", marks=pytest.mark.xdist_group("s3"))]
+PLACES = ["local", "s3"]
 
 
 @pytest.fixture(autouse=True)

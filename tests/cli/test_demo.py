@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Call
 
-# The demo is trained once, on one of the parallel workers.
-pytestmark = pytest.mark.xdist_group("demo")
-
 MEGABYTES = 400
 """A child imports scikit-learn, and of objrun what logs: no polars."""
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from objrun.testing.servers import Server
     from tests.permissions.conftest import Open
 
-pytestmark = pytest.mark.xdist_group("s3")
 
 VERBS: dict[str, Callable[[Store], Any]] = {
     "create": lambda store: store.put_if_absent("runs/new", b"1"),

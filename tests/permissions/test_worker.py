@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from objrun.testing.servers import Server
     from tests.permissions.conftest import Open
 
-pytestmark = pytest.mark.xdist_group("s3")
-
 
 def log_everything(ws: Workspace) -> list[str]:
     """Log in all ways; return the ids of the runs."""

@@ -17,13 +17,9 @@ if TYPE_CHECKING:
     from objrun.testing.proxy import Proxy
     from objrun.testing.servers import Server
 
-S3 = pytest.param("s3", marks=pytest.mark.xdist_group("s3"))
-SLOW_S3 = pytest.param("s3", marks=[pytest.mark.xdist_group("s3"), pytest.mark.slow])
-OTHERS = ("gcs", "azure")
-CLOUDS = [S3, *(pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in OTHERS)]
-SLOW_CLOUDS = [
-    pytest.param(name, marks=[pytest.mark.xdist_group(name), pytest.mark.slow]) for name in OTHERS
-]
+SLOW_S3, SLOW_GCS, SLOW_AZURE = (
+    pytest.param(name, marks=pytest.mark.slow) for name in ("s3", "gcs", "azure")
+)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +36,7 @@ def _place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return Place(*proven_bucket(request.getfixturevalue(f"{request.param}_server")))
 
 
-@pytest.fixture(params=["local", S3])
+@pytest.fixture(params=["local", "s3"])
 def empty_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A fresh store in a folder, then in S3, to which nobody ever came."""
     if request.param == "local":
@@ -49,7 +45,7 @@ def empty_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return Place(server.new_bucket(), server.options)
 
 
-@pytest.fixture(params=["local", S3])
+@pytest.fixture(params=["local", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A fresh store in a folder, then in S3."""
     return _place(request, tmp_path)
@@ -61,13 +57,13 @@ def mostly_local(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return _place(request, tmp_path)
 
 
-@pytest.fixture(params=["local", *CLOUDS])
+@pytest.fixture(params=["local", "s3", "gcs", "azure"])
 def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A fresh store in a folder, then in each cloud."""
     return _place(request, tmp_path)
 
 
-@pytest.fixture(params=["local", S3, *SLOW_CLOUDS])
+@pytest.fixture(params=["local", "s3", SLOW_GCS, SLOW_AZURE])
 def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """A fresh store in a folder and in S3; in the other clouds when slow tests are asked for."""
     return _place(request, tmp_path)

@@ -161,11 +161,11 @@ REGISTER = """
             Model.register(workspace(), f"{folder}/w{n}", "digits", tags={"n": n})"""
 
 
-def test_registrations_count_up_without_a_hole(place: Place) -> None:
+def test_registrations_count_up_without_a_hole(mostly_local: Place) -> None:
     """As many versions as processes, each with the file of the one whose it is."""
-    count = 20 if place.is_local else 8
-    crowd(place, count, REGISTER)
-    models = Model.list(place.workspace(), "digits")
+    count = 20 if mostly_local.is_local else 8
+    crowd(mostly_local, count, REGISTER)
+    models = Model.list(mostly_local.workspace(), "digits")
     assert [model.version for model in models] == [*range(count, 0, -1)]
     assert {model.tags["n"] for model in models} == {*map(str, range(count))}
     for model in models:

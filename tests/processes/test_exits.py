@@ -180,7 +180,7 @@ ALL_AT_ONCE = """
 
 
 @pytest.mark.parametrize("states", ["cold warm", pytest.param("idle", marks=pytest.mark.slow)])
-def test_every_end_of_a_process_in_every_state(any_place: Place, states: str) -> None:
+def test_every_end_of_a_process_in_every_state(anywhere: Place, states: str) -> None:
     """Clients that were never used, are in use, or whose connections were closed meanwhile."""
     cases = [f"{name}-{state}" for name in MATRIX for state in states.split()]
     begin = """
@@ -188,9 +188,9 @@ def test_every_end_of_a_process_in_every_state(any_place: Place, states: str) ->
         for run_id in arguments:
             experiment.start_logging(run_id=run_id)
     """
-    assert perform(any_place, begin, *cases).code == 0
+    assert perform(anywhere, begin, *cases).code == 0
     sources = json.dumps({name: end.source for name, end in MATRIX.items()})
-    ended = perform(any_place, ALL_AT_ONCE, sources, states, patience=170.0)
+    ended = perform(anywhere, ALL_AT_ONCE, sources, states, patience=170.0)
     assert ended.code == 0, ended.err
     codes = {" ".join(line.split()[:-1]): int(line.split()[-1]) for line in ended.out}
     assert codes == {
@@ -198,14 +198,14 @@ def test_every_end_of_a_process_in_every_state(any_place: Place, states: str) ->
     }
     for case in cases:
         name, state = case.rsplit("-", 1)
-        values = any_place.values("x", case)
+        values = anywhere.values("x", case)
         if name == "os._exit":
             # What was flushed is there; what was not may be, without a hole.
             assert len(values) >= (state != "cold")
             assert values == list(range(len(values)))
         else:
             assert values == list(range(101 if name in {"atexit", "threads"} else 100)), case
-        assert len(any_place.writers(case)) <= 1
+        assert len(anywhere.writers(case)) <= 1
 
 
 def test_nothing_is_lost_when_the_client_is_warm(place: Place) -> None:

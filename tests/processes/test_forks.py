@@ -236,7 +236,6 @@ FORK_WHEN_TOLD = """
 """
 
 
-@pytest.mark.xdist_group("s3")
 @ends_without_flush
 def test_a_fork_in_the_middle_of_a_put(s3_server: Server) -> None:
     """The flusher of the parent waits for an answer while the process forks."""
@@ -253,7 +252,6 @@ def test_a_fork_in_the_middle_of_a_put(s3_server: Server) -> None:
         assert len(place.writers()) == 2
 
 
-@pytest.mark.xdist_group("s3")
 def test_a_fork_while_the_experiment_is_made(s3_server: Server) -> None:
     """One thread waits for the store to make the experiment; the child makes it too."""
     child = 'experiment.start_logging(run_id="of-the-child").log("x", 1.0)'
@@ -271,7 +269,6 @@ def test_a_fork_while_the_experiment_is_made(s3_server: Server) -> None:
         assert list(place.workspace().experiments) == ["processes"]
 
 
-@pytest.mark.xdist_group("s3")
 @ends_without_flush
 def test_a_fork_while_another_thread_makes_a_client(s3_server: Server) -> None:
     """The lock that fsspec holds meanwhile is nobody's in the child."""
@@ -300,7 +297,6 @@ def test_a_fork_while_another_thread_makes_a_client(s3_server: Server) -> None:
     assert place.values() == [1.0]
 
 
-@pytest.mark.xdist_group("s3")
 def test_a_child_leaves_the_client_of_its_parent_alone(s3_server: Server) -> None:
     """To close it, each child would wait a second for a thread that it does not have."""
     source = """

@@ -184,7 +184,6 @@ def test_what_nobody_flushes_is_flushed_by_itself(place: Place) -> None:
     assert place.values() == list(range(len(place.values())))
 
 
-@pytest.mark.xdist_group("s3")
 def test_what_is_left_of_a_question_for_the_time_is_in_nobodys_way(s3_server: Server) -> None:
     """The clock of a bucket is that of an object made for it, which goes afterwards."""
     place = Place(s3_server.new_bucket(), s3_server.options)

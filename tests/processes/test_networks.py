@@ -96,7 +96,6 @@ def work(place: Place) -> int:
     return 200
 
 
-@pytest.mark.xdist_group("s3")
 @pytest.mark.parametrize(
     "name",
     [pytest.param(each, marks=[pytest.mark.slow] if each in SLOW else []) for each in WEATHERS],

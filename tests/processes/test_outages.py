@@ -108,7 +108,6 @@ def on_segments(act: Act) -> Callable[[Request], Act | None]:
     return plan
 
 
-@pytest.mark.xdist_group("s3")
 @pytest.mark.parametrize(
     "act",
     [
@@ -146,7 +145,6 @@ def test_a_process_outlives_an_outage_of_s3(behind: Place, proxy: Proxy, act: Ac
     assert ended.err.count("metrics wait in memory") <= 1
 
 
-@pytest.mark.xdist_group("s3")
 @pytest.mark.parametrize(
     "act",
     [

@@ -53,17 +53,17 @@ def packs_of(workspace: Workspace) -> list[str]:
     return [info.key for info in workspace.store.list("runs/") if parse_pack(info.key)]
 
 
-def test_what_was_flushed_is_there_whenever_a_process_is_killed(place: Place) -> None:
-    Workspace.create(place.url, place.options)
+def test_what_was_flushed_is_there_whenever_a_process_is_killed(mostly_local: Place) -> None:
+    Workspace.create(mostly_local.url, mostly_local.options)
     programs = {f"run-{count}": count for count in (1, 7, 40)}
-    running = {name: launch(place, CAMERA, name, 10**9) for name in programs}
+    running = {name: launch(mostly_local, CAMERA, name, 10**9) for name in programs}
     for name, program in running.items():
         for acknowledged in map(int, program.lines()):
             if acknowledged >= programs[name]:
                 programs[name] = acknowledged
                 program.send(signal.SIGKILL)
         program.ended()
-    workspace = place.workspace()
+    workspace = mostly_local.workspace()
     for name, count in programs.items():
         assert count <= seen(workspace, name) <= count + 1
     # Two of each level, those that one who is killed has not deleted any more, and one in flight.

@@ -53,22 +53,22 @@ def killed(program: Program) -> None:
     assert program.ended().code == -signal.SIGKILL
 
 
-def test_three_preemptions_from_ever_older_checkpoints(place: Place) -> None:
+def test_three_preemptions_from_ever_older_checkpoints(mostly_local: Place) -> None:
     programs = []
     for attempt, first in enumerate(FROM):
-        programs.append(launch(place, TRAINING, attempt, first))
+        programs.append(launch(mostly_local, TRAINING, attempt, first))
         programs[-1].heard("so far")
         if attempt in (1, 2):
             # The first one lives on, and logs, as one that only its scheduler takes for dead.
             killed(programs[-1])
         if attempt == 2:
-            place.workspace().compact()
-            place.workspace().vacuum()
+            mostly_local.workspace().compact()
+            mostly_local.workspace().vacuum()
     ended = programs[-1].ended()
     assert ended.code == 0, ended.err
     killed(programs[0])
 
-    curve, superseded, sums = told(place)
+    curve, superseded, sums = told(mostly_local)
     last = len(FROM) - 1
     assert curve == [
         *((step, float(step)) for step in range(FROM[last])),
@@ -78,9 +78,9 @@ def test_three_preemptions_from_ever_older_checkpoints(place: Place) -> None:
     for attempt, first in enumerate(FROM[:last]):
         mine = range(max(first, FROM[last]), STEPS)
         assert {(step, float(1000 * attempt + step)) for step in mine} <= superseded
-    assert place.run().status == "Completed"
-    place.workspace().compact()
-    assert told(place) == (curve, superseded, sums)
-    place.workspace().vacuum(retention=timedelta(0))
-    assert told(place) == (curve, superseded, sums)
-    assert [*verify(place.workspace().store, deep=True)] == []
+    assert mostly_local.run().status == "Completed"
+    mostly_local.workspace().compact()
+    assert told(mostly_local) == (curve, superseded, sums)
+    mostly_local.workspace().vacuum(retention=timedelta(0))
+    assert told(mostly_local) == (curve, superseded, sums)
+    assert [*verify(mostly_local.workspace().store, deep=True)] == []

@@ -370,7 +370,6 @@ if child:
     assert place.run().status == "Completed"
 
 
-@pytest.mark.xdist_group("s3")
 def test_s3_is_gone_for_the_whole_job(behind: Place, proxy: Proxy, s3_server: Server) -> None:
     proxy.plan = lambda _request: Reset()
     program = launch(
@@ -399,7 +398,6 @@ say(run.id)
     assert json.loads(objrun(*send, "--json"))["bytes"] == 0
 
 
-@pytest.mark.xdist_group("s3")
 def test_a_spool_begins_in_the_last_moment(behind: Place, proxy: Proxy, s3_server: Server) -> None:
     """An exit handler of the program logs, and the store has gone: no pool starts threads now."""
     program = launch(
@@ -428,7 +426,6 @@ told.wait()
     assert behind.values() == [0.0, 1.0]
 
 
-@pytest.mark.xdist_group("s3")
 def test_a_request_that_hangs_does_not_hold_up_the_end(
     behind: Place, proxy: Proxy, s3_server: Server
 ) -> None:
@@ -459,7 +456,6 @@ for number in range(1, 100):
     assert behind.values() == [float(number) for number in range(100)]
 
 
-@pytest.mark.xdist_group("s3")
 def test_s3_comes_back_before_the_end(behind: Place, proxy: Proxy) -> None:
     program = launch(
         behind,

@@ -96,7 +96,6 @@ def test_a_copy_is_the_same_byte_by_byte(source: Workspace) -> None:
     assert copied.size == sum(map(len, contents(source).values()))
 
 
-@pytest.mark.xdist_group("s3")
 def test_from_a_folder_to_s3_and_back(s3_server: Server, tmp_path: Path) -> None:
     folder = Workspace(tmp_path / "spool", {"durability": "none"})
     bucket = Workspace(f"{s3_server.new_bucket()}/runs", s3_server.options)
@@ -109,7 +108,6 @@ def test_from_a_folder_to_s3_and_back(s3_server: Server, tmp_path: Path) -> None
     assert bucket.get_run(run.id).get_metrics() == {"loss": 0.5}
 
 
-@pytest.mark.xdist_group("gcs")
 def test_from_s3_to_gcs(s3_server: Server, gcs_server: Server) -> None:
     source = Workspace(s3_server.new_bucket(), s3_server.options)
     target = Workspace(gcs_server.new_bucket(), gcs_server.options)

@@ -21,7 +21,6 @@ def test_everything_at_once_in_a_folder() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("s3")
 def test_everything_at_once_on_s3_in_any_weather() -> None:
     figures = on_s3(60.0, seed=1)
     check(figures)

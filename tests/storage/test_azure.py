@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from objrun.testing.servers import Server
 
 
-@pytest.mark.xdist_group("azure")
 # aiohttp warns of bodies above a megabyte that are bytes, and the client of Azure has no other way.
 @pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 class TestAzure(SharedStoreSuite):

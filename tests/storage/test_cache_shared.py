@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from objrun.storage import connect
 from objrun.testing.proxy import proxy_to
 
@@ -110,7 +108,6 @@ print("objrun.storage.cache" in sys.modules)
 """
 
 
-@pytest.mark.xdist_group("s3")
 def test_a_second_look_from_another_process_only_lists(s3_server: Server, tmp_path: Path) -> None:
     """One GET tells which store it is; all else is a LIST."""
     with proxy_to(s3_server.port) as proxy:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from objrun.testing.servers import Server
 
 
-@pytest.mark.xdist_group("gcs")
 class TestGCS(SharedStoreSuite):
     """A bucket of Google Cloud Storage, and a prefix in it."""
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from objrun.testing.servers import Server
 
 
-@pytest.mark.xdist_group("s3")
 class TestS3(SharedStoreSuite):
     """A bucket of S3, and a prefix in it."""
 

@@ -34,7 +34,7 @@ def local_ws(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "store", {"durability": "none"})
 
 
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.xdist_group("s3"))])
+@pytest.fixture(params=["local", "s3"])
 def shared_ws(request: pytest.FixtureRequest, tmp_path: Path) -> Workspace:
     """A workspace in a folder, and in a bucket."""
     if request.param == "local":

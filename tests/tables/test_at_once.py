@@ -138,13 +138,11 @@ def test_many_compactors_for_long(compactors: int) -> None:
     Crowd(Distant(fresh()), 200).work(compactors)
 
 
-@pytest.mark.xdist_group("s3")
 def test_two_compactors_in_s3(s3_server: Server) -> None:
     Crowd(connect(s3_server.new_bucket(), **s3_server.options), 2).work(2, rest=0.5)
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("s3")
 def test_eight_compactors_in_s3(s3_server: Server) -> None:
     Crowd(connect(s3_server.new_bucket(), **s3_server.options), 20).work(8, rest=0.5)
 
@@ -244,7 +242,6 @@ def test_eight_processes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("s3")
 @pytest.mark.usefixtures("_nothing_is_left_running")
 def test_processes_in_s3(s3_server: Server) -> None:
     processes(Place(s3_server.new_bucket(), s3_server.options), 2, 15)

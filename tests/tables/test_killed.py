@@ -93,7 +93,6 @@ def test_by_a_signal(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("s3")
 @pytest.mark.usefixtures("_nothing_is_left_running")
 def test_by_a_signal_in_s3(s3_server: Server) -> None:
     kill(Place(s3_server.new_bucket(), s3_server.options), 6)

@@ -243,7 +243,6 @@ class TestWhatIsRead:
         longer = replace(file, footer=file.footer + 100)
         assert read(store, longer, self.ROWS) == read(store, file, self.ROWS)
 
-    @pytest.mark.xdist_group("s3")
     def test_in_s3(self, s3_server: Server) -> None:
         store = Remembering(connect(s3_server.new_bucket(), **s3_server.options))
         self.test_few_bytes(store)
