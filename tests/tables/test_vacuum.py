@@ -307,6 +307,51 @@ class TestMarkers:
         assert before.keys() - everything(store).keys() == gone
         check(store, truth, truth)
 
+    def test_of_a_run_that_is_being_purged_are_its_purges(
+        self, world: tuple[Store, Truth], later: Callable[[timedelta], None]
+    ) -> None:
+        """Whoever has begun may have been killed, and the next one finds it by the last marker."""
+        store, truth = world
+        compact(store, NAME)
+        scheme = run_scheme(NAME, "gone")
+        store.put(keys.marker(NAME, "gone", 1), b"")
+        later(2 * DEAD)
+        assert create(store, scheme, tombstone(2, NAME, "purge"))
+        markers = [keys.marker(NAME, "gone", version) for version in (1, 2, 3)]
+        for version in (2, 3):
+            vacuum(store, NAME, retention=NOW)
+            assert {*markers[:version]} <= everything(store).keys()
+            store.put(markers[2], b"")
+            later(2 * DEAD)
+        assert not vacuum(store, NAME, retention=NOW).burnt
+        assert {*markers} <= everything(store).keys()
+        check(store, truth, truth)
+
+    def test_of_a_run_that_is_damaged_elsewhere_are_left(
+        self, world: tuple[Store, Truth], later: Callable[[timedelta], None]
+    ) -> None:
+        store, truth = world
+        compact(store, NAME)
+        state = RunState(run_id="lost", experiment="o", number=1, root_run_id="lost", created=WHEN)
+        assert create(store, run_scheme("o", "lost"), first_version(state))
+        store.put(keys.run_state("lost", 2), b"{")
+        store.put(keys.marker(NAME, "lost", 1), b"")
+        later(2 * DEAD)
+        assert not vacuum(store, NAME, retention=NOW).burnt
+        assert keys.marker(NAME, "lost", 1) in everything(store)
+        check(store, truth, truth)
+
+    def test_of_a_damaged_version_are_no_dead_writers(
+        self, world: tuple[Store, Truth], later: Callable[[timedelta], None]
+    ) -> None:
+        store, truth = world
+        compact(store, NAME)
+        tag(store, truth, "m", "late")
+        store.put(keys.run_state("m", 3), b"{")
+        later(2 * DEAD)
+        assert not vacuum(store, NAME, retention=NOW).burnt
+        assert keys.marker(NAME, "m", 3) in everything(store)
+
     def test_of_a_damaged_run_stop_nothing(
         self, world: tuple[Store, Truth], later: Callable[[timedelta], None]
     ) -> None:
