@@ -304,6 +304,7 @@ class Writer:
 
         The caller holds `_draining`.
         """
+        # What is rescued from now on is no longer this call's to count.
         put = partial(self._put, stop=stop, rescues=self._rescues)
         self._hurried = False
         if self._failing:

@@ -132,6 +132,24 @@ def test_tables_that_are_committed_while_it_lists_are_there(world: tuple[Store, 
     check(store, truth, truth)
 
 
+def test_tables_that_come_and_go_while_it_lists_are_not_missed(world: tuple[Store, Truth]) -> None:
+    store, truth = world
+
+    def others() -> None:
+        tag(store, truth, "z", f"{first.times}")
+        compact(store, NAME, whole=True)
+        vacuum(store, NAME, retention=NOW)
+
+    first = Interrupted(store, lambda verb, key: verb == "list" and "/checkpoints/" in key, others)
+    second = Interrupted(
+        first, lambda verb, key: verb == "list" and "/tables/" in key and first.times == 1, others
+    )
+    assert not vacuum(second, NAME, retention=NOW).damaged
+    assert second.times == 1
+    check(store, truth, truth)
+    finish(store, truth)
+
+
 def test_tables_that_go_while_it_looks_are_not_missed(world: tuple[Store, Truth]) -> None:
     store, truth = world
 

@@ -155,6 +155,18 @@ class TestRetention:
         check(reader, least, truth)
         assert reader.times == 1
 
+    def test_a_damaged_one_goes_as_others_do(self, world: tuple[Store, Truth]) -> None:
+        store, truth = world
+        vacuum(store, NAME, retention=NOW)
+        tag(store, truth, "z", "x")
+        (before,) = (info.key for info in store.list(keys.checkpoints(NAME)))
+        compact(store, NAME, whole=True)
+        store.put(before, b"{")
+        found = vacuum(store, NAME, retention=NOW)
+        assert [info.key for info in found.checkpoints] == [before]
+        assert found.tables
+        check(store, truth, truth)
+
 
 class TestLateCheckpoints:
     def test_of_a_freed_number_do_no_harm_and_go(self, world: tuple[Store, Truth]) -> None:
@@ -306,6 +318,24 @@ class TestMarkers:
         assert {info.key for info in removed.markers} == gone
         assert before.keys() - everything(store).keys() == gone
         check(store, truth, truth)
+
+    def test_of_a_run_that_is_made_just_now_are_left(
+        self, world: tuple[Store, Truth], later: Callable[[timedelta], None]
+    ) -> None:
+        store, _ = world
+        compact(store, NAME)
+        scheme, marker = run_scheme(NAME, "late"), keys.marker(NAME, "late", 1)
+        state = RunState(run_id="late", experiment=NAME, number=9, root_run_id="late", created=WHEN)
+        store.put(marker, b"")
+        later(2 * DEAD)
+        late = Interrupted(
+            store,
+            lambda verb, key: verb == "list" and key == scheme.folder,
+            lambda: store.put(scheme.key(1), scheme.encode(first_version(state))),
+        )
+        assert not vacuum(late, NAME, retention=NOW).burnt
+        assert late.times == 1
+        assert marker in everything(store)
 
     def test_of_a_run_that_is_being_purged_are_its_purges(
         self, world: tuple[Store, Truth], later: Callable[[timedelta], None]
