@@ -24,6 +24,7 @@ from tests.tables.small import (
     files_of,
     finish,
     flush,
+    fresh,
     small_store,
     start_run,
     tag,
@@ -115,6 +116,24 @@ def test_a_table_that_replaced_others_is_looked_at_before_these_go(
     assert everything(store) == before
     assert vacuum(whole, NAME, retention=NOW).tables
     check(whole, truth, truth)
+
+
+def test_a_table_with_rows_that_their_writer_has_sent_again_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is older than the segment that goes, and has some of its rows."""
+    monkeypatch.setattr("objrun.tables.planning.RATIO", 1)
+    store, truth = fresh(), Truth()
+    start_run(store, truth, "m")
+    flush(store, truth, ("m", "00"), 0, 5)
+    compact(store, NAME)
+    old, real = key_of(store, "metrics"), clock.now
+    monkeypatch.setattr(clock, "now", lambda: real() + HOUR / 12)
+    flush(store, truth, ("m", "00"), 0, 8)
+    compact(store, NAME)
+    assert len(files_of(store)) == 2
+    store.put(old, flip(store.get(old)))
+    assert problem(vacuum(store, NAME, retention=HOUR)) == old
 
 
 def test_tables_that_are_committed_while_it_lists_are_there(world: tuple[Store, Truth]) -> None:

@@ -91,6 +91,21 @@ def test_another_compacts_and_vacuums(world: tuple[Store, Truth], moment: str) -
     finish(store, truth)
 
 
+def test_the_tables_go_that_it_is_about_to_read(world: tuple[Store, Truth]) -> None:
+    store, truth = world
+    flush(store, truth, ("z", "00"), 0, 5)
+
+    def other() -> None:
+        compact(store, NAME, whole=True)
+        vacuum(store, NAME, retention=NOW)
+
+    watched = Interrupted(store, lambda verb, key: "get" in verb and "/tables/" in key, other)
+    assert compact(watched, NAME) is None
+    assert watched.times == 1
+    check(store, truth, truth)
+    finish(store, truth)
+
+
 def test_others_are_always_quicker(world: tuple[Store, Truth]) -> None:
     store, truth = world
 
