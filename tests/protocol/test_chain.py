@@ -227,6 +227,21 @@ def test_one_handle_is_told_the_truth(faults: list[Fault | None]) -> None:
     assert there <= outcomes["done"] | outcomes["unknown"] | {"last"}
 
 
+def test_threads_that_share_a_handle_come_one_after_the_other(store: Store) -> None:
+    others: list[threading.Thread] = []
+
+    def meanwhile(verb: str, _key: str) -> None:
+        if verb == "put_if_absent" and not others:
+            others.append(threading.Thread(target=chain.commit, args=(SetTags({"b": None}),)))
+            others[0].start()
+            others[0].join(0.3)
+
+    chain = Chain(FaultyStore(store, meanwhile), SCHEME, started(store))
+    chain.commit(SetTags({"a": None}))
+    others[0].join(20)
+    assert chain.state.tags.keys() == {"a", "b"}
+
+
 def test_a_blind_version_is_replayed(store: Store) -> None:
     head = started(store)
     Chain(store, SCHEME, head).commit(SetTags({"a": "1"}))

@@ -95,6 +95,7 @@ def test_who_appends_to_what_was_retired_is_heard() -> None:
     rows = buffer.plain["x"]
     buffer.retire()
     assert buffer.freeze() is not None
+    assert buffer.freeze() is None
     rows.frombytes(RECORD.pack(1.0, 0, 2))
     frozen = buffer.freeze()
     assert frozen is not None
