@@ -267,3 +267,7 @@ class SnapshotWarning(ObjrunWarning):
 
 class SecretWarning(ObjrunWarning):
     """A secret was not found; it is said where it was looked for."""
+
+
+class SpoolWarning(ObjrunWarning):
+    """The store fails and a run goes on in the spool: what is read is not all that was logged."""

@@ -107,8 +107,9 @@ class Run(RunJobs, RunPlots, RunSource, RunModels):
         self._experiment = experiment
         self._attempt = state.attempt
         address = Address(state.experiment, state.run_id, state.root_run_id)
-        querying = experiment.workspace.querying
-        RunMetrics.__init__(self, querying, self._writable, self._find_refuge, self._home, address)
+        RunMetrics.__init__(
+            self, self._questions, self._writable, self._find_refuge, self._home, address
+        )
         scheme = run_scheme(state.experiment, state.run_id)
         self._spooled = spool is not None
         self._left = None

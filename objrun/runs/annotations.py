@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from objrun import clock
-from objrun.errors import CommitUnknownError, PropertyConflictError, StoreError
+from objrun.errors import CommitUnknownError, PropertyConflictError, SpoolWarning, StoreError
 from objrun.format import keys
 from objrun.format.documents import decode_property, encode_property
 from objrun.format.names import check_key
@@ -91,8 +92,28 @@ class RunAnnotations:
         return self._chain.store if self._spooled else self._experiment.workspace.writing()
 
     def _readable(self) -> Store:
-        """Return the store that this run is read from."""
-        return self._chain.store if self._spooled else self._experiment.workspace.querying()
+        """Return the store that files are read from: the spool while that has what it lacks."""
+        is_home = not self._warn_of_spool()
+        workspace = self._experiment.workspace
+        return workspace.querying() if is_home or not self._spooled else self._chain.store
+
+    def _questions(self) -> Store:
+        """Return the store that metrics are read from."""
+        self._warn_of_spool()
+        return self._experiment.workspace.querying()
+
+    def _warn_of_spool(self) -> bool:
+        """Return whether something waits in the spool, which an answer from the store lacks."""
+        workspace = self._experiment.workspace
+        spool = workspace.spool
+        if spool is None or not spool.waiting():
+            return False
+        message = (
+            f"{workspace.url} fails, and what was logged since is in {spool.folder}: until it is "
+            "back, what is read is only one part of both"
+        )
+        warnings.warn(message, SpoolWarning, stacklevel=4)
+        return True
 
     def _home(self) -> Store | None:
         """Return the store where the run can say that it is alive, None where it cannot now."""

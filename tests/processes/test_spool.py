@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from objrun.errors import (
     CommitUnknownError,
     CredentialsError,
     PermissionDeniedError,
+    SpoolWarning,
     StoreFullError,
     UnavailableError,
 )
@@ -130,6 +132,26 @@ def test_a_run_goes_on_and_comes_home(
     assert found.properties["p"] == "3"
     assert [entry["version"] for entry in found.history()] == [1, 2, 3, 4, 5]
     assert caplog.messages[-1].endswith("is back, and has all that was logged meanwhile")
+
+
+def test_who_reads_meanwhile_is_told_that_it_is_not_all(home: Home) -> None:
+    """The store can be read and takes nothing, as a disk that is full."""
+    run = home.experiment.start_logging(outputs=False)
+    run.log("x", 0.0)
+    run.upload_file("before", BytesIO(b"1"))
+    run.flush()
+    full = StoreFullError("no space is left")
+    home.plan = lambda verb, _key: full if verb in ("put", "put_if_absent", "upload") else None
+    run.log("x", 1.0)
+    run.upload_file("since", BytesIO(b"2"))
+    with pytest.warns(SpoolWarning, match="only one part"):
+        assert run.get_metrics() == {"x": 0.0}
+    with pytest.warns(SpoolWarning, match="only one part"):
+        assert run.get_file_names() == ["since"]
+    home.work()
+    home.come_home()
+    assert run.get_metrics() == {"x": [0.0, 1.0]}
+    assert run.get_file_names() == ["before", "since"]
 
 
 def test_a_run_that_starts_in_an_outage(home: Home) -> None:
