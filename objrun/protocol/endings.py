@@ -2,8 +2,9 @@
 
 What waits is flushed twice: when the main thread has ended, while everything still works
 (`threading._register_atexit`), and at the very end (`atexit`), for points logged by threads that
-outlived the main one and by the exit handlers of others. SIGTERM becomes SystemExit(143), and only
-where the program has no handler of its own, so `with` blocks and exit hooks run.
+outlived the main one and by the exit handlers of others. SIGTERM becomes SystemExit(143), and
+SIGHUP, which comes when a terminal is closed, SystemExit(129), so `with` blocks and exit hooks run;
+only where the program neither handles nor ignores it (`nohup`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ def _patience() -> float:
         return max(0.0, float(os.environ.get(VARIABLE, "60")))
     return 60.0
 
+
+ENDS: Final = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end the process in an orderly way."""
 
 EXIT_PATIENCE = _patience()
 """Seconds that the end of the process waits for all writers together."""
@@ -88,11 +92,15 @@ _masks: list[set[int]] = []
 """While the process forks: the signals that its thread did not take before."""
 
 
+def _ours() -> list[signal.Signals]:
+    return [each for each in ENDS if signal.getsignal(each) is _terminated]
+
+
 def _hold_sigterm() -> None:
     # Python forgets what reaches a child before its first step, and drops the SystemExit of a
     # handler that runs in a hook: either way nobody could end the child any more.
-    if signal.getsignal(signal.SIGTERM) is _terminated:
-        _masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]))
+    if ours := _ours():
+        _masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, ours))
 
 
 def _let_sigterm_come() -> None:
@@ -104,7 +112,8 @@ def _let_sigterm_come() -> None:
 def _let_sigterm_end_the_child() -> None:
     # A child that has logged nothing has nothing to unwind; its first point has it unwind.
     if _masks:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for each in _ours():
+            signal.signal(each, signal.SIG_DFL)
         _installed.discard("signal")
         signal.pthread_sigmask(signal.SIG_SETMASK, _masks.pop())
 
@@ -187,14 +196,15 @@ def prepare() -> None:
 
 
 def unwind_on_sigterm() -> None:
-    """Have SIGTERM raise SystemExit(143) from now on, where the program does not handle it.
+    """Have SIGTERM and SIGHUP raise SystemExit from now on, where the program does not handle them.
 
     Only the main thread can do that; elsewhere nothing happens.
     """
     if "signal" not in _installed and threading.current_thread() is threading.main_thread():
         _installed.add("signal")
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _terminated)
+        for each in ENDS:
+            if signal.getsignal(each) is signal.SIG_DFL:
+                signal.signal(each, _terminated)
 
 
 @contextmanager
@@ -207,7 +217,7 @@ def sigterm_held() -> Iterator[None]:
         _ending.discard("held")
         if "terminated" in _ending and "ended" not in _ending:
             _ending.discard("terminated")
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(max(_caught))
 
 
 def finish(*, is_last: bool = False) -> None:
@@ -220,8 +230,9 @@ def finish(*, is_last: bool = False) -> None:
     _flush_all(is_last=is_last)
     _ending.discard("flushing")
     if "terminated" in _ending:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGTERM)
+        signum = max(_caught)
+        signal.signal(signum, signal.SIG_DFL)
+        signal.raise_signal(signum)
 
 
 def _flush_all(*, is_last: bool) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from signal import SIGTERM
 from typing import TYPE_CHECKING, Final
 
+from objrun.protocol.endings import ENDS
 from objrun.secret import redact
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ DEFAULT_ERROR: Final = "UserError"
 """The code of an error that names none, and of an exception of the program."""
 
 TERMINATED: Final = "Terminated"
-"""The code where SIGTERM ended the process: a scheduler, a preemption, `kill`."""
+"""The code where SIGTERM ended the process (a scheduler, a preemption, `kill`), or SIGHUP."""
 
 INTERRUPTED: Final = "Interrupted"
 """The code where Ctrl-C ended it."""
@@ -23,6 +23,7 @@ EXITED: Final = "Exited"
 """The code where `sys.exit` ended it with another exit code than 0."""
 
 _FRAMES: Final = 10
+_SIGNALED: Final = {128 + each: each.name for each in ENDS}
 
 
 def error_of(details: object, code: str | None) -> dict[str, str]:
@@ -57,8 +58,8 @@ def _told(error: BaseException) -> tuple[str, str]:
         return INTERRUPTED, "Ctrl-C ended the program"
     if not isinstance(error, SystemExit):
         return DEFAULT_ERROR, f"{type(error).__name__}: {error}"
-    if error.code == 128 + SIGTERM:
-        return TERMINATED, "SIGTERM ended the process"
+    if isinstance(error.code, int) and error.code in _SIGNALED:
+        return TERMINATED, f"{_SIGNALED[error.code]} ended the process"
     return EXITED, f"exit code {error.code}" if isinstance(error.code, int) else str(error.code)
 
 

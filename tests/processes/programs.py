@@ -35,6 +35,7 @@ from contextlib import suppress
 from objrun import Experiment, Run, Workspace
 
 logging.basicConfig(format="%(levelname)s %(name)s %(message)s")
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests may be run by nohup
 url, options = sys.argv[1], json.loads(sys.argv[2])
 arguments = sys.argv[3:]
 

@@ -39,6 +39,7 @@ BY_ITSELF = {
         "signal.raise_signal(signal.SIGINT)", -signal.SIGINT, STOPPED, STOPPED
     ),
     "SIGTERM to itself": End("signal.raise_signal(signal.SIGTERM)", 143, CUT, CUT),
+    "SIGHUP to itself": End("signal.raise_signal(signal.SIGHUP)", 129, CUT, CUT),
     "os._exit": End("run.flush(); os._exit(5)", 5, OPEN, OPEN),
     "the end of main, called in a thread": End(IN_A_THREAD, 0, OPEN, DONE),
     "an exception, and a thread goes on": End(f"{IN_A_THREAD}; raise OSError", 1, BAD, BAD),
@@ -129,6 +130,7 @@ MATRIX = {
     "sys.exit": End("sys.exit(3)", 3),
     "SIGTERM": End("signal.raise_signal(signal.SIGTERM)", 143),
     "KeyboardInterrupt": End("signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
+    "SIGHUP to itself": End("signal.raise_signal(signal.SIGHUP)", 129, CUT, CUT),
     "os._exit": End("os._exit(4)", 4),
     "atexit": End("atexit.register(lambda: run.log('x', 100.0))", 0),
     "threads": End(
