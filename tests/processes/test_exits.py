@@ -130,7 +130,7 @@ MATRIX = {
     "sys.exit": End("sys.exit(3)", 3),
     "SIGTERM": End("signal.raise_signal(signal.SIGTERM)", 143),
     "KeyboardInterrupt": End("signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
-    "SIGHUP to itself": End("signal.raise_signal(signal.SIGHUP)", 129, CUT, CUT),
+    "SIGHUP": End("signal.raise_signal(signal.SIGHUP)", 129),
     "os._exit": End("os._exit(4)", 4),
     "atexit": End("atexit.register(lambda: run.log('x', 100.0))", 0),
     "threads": End(
