@@ -92,7 +92,7 @@ def test_a_spawned_process_logs_with_the_handle_it_is_given(tmp_path: Path) -> N
     run.log("here", 0.5)
     worker = multiprocessing.get_context("spawn").Process(target=log_with, args=(run, "there"))
     worker.start()
-    worker.join(60)
+    worker.join(150)
     assert worker.exitcode == 0
     found = run.get_metrics()
     assert found["there"] == [float(number) for number in range(50)]

@@ -49,7 +49,7 @@ def shown(folder: Path, **environment: str) -> str:
             break
         text += data
     os.close(ours)
-    assert program.wait(60) == 0, text.decode()
+    assert program.wait(150) == 0, text.decode()
     return text.decode()
 
 

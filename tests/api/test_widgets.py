@@ -106,10 +106,10 @@ def test_the_widget_follows_a_run_to_its_end(
         lambda change: ended.set() if change["new"]["status"] == "Completed" else None, "state"
     )
     run.complete()
-    assert ended.wait(30)
+    assert ended.wait(90)
     for thread in threading.enumerate():
         if thread.name == "objrun-details":
-            thread.join(30)
+            thread.join(90)
             assert not thread.is_alive(), "nobody follows a run that is over"
     details.close()
 
@@ -119,7 +119,7 @@ def test_closing_stops_the_thread(run: Run, shown: list[Any]) -> None:
     details.show()
     (thread,) = [t for t in threading.enumerate() if t.name == "objrun-details"]
     details.close()
-    thread.join(30)
+    thread.join(90)
     assert not thread.is_alive()
     assert shown
 

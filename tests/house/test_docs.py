@@ -71,7 +71,7 @@ def execute(text: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=120,
+        timeout=170,
     )
 
 

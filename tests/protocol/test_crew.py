@@ -25,7 +25,7 @@ def worked(crew: Crew, times: int) -> set[int]:
             done.set()
 
         crew.employ(work)
-        assert done.wait(20)
+        assert done.wait(90)
         while not crew._idle:  # noqa: SLF001
             clock.sleep(0.001)
     return found
@@ -38,7 +38,7 @@ def test_one_thread_does_what_comes_one_after_the_other(monkeypatch: pytest.Monk
 
 def test_works_at_once_have_a_thread_each() -> None:
     crew = Crew("test-many")
-    together = threading.Barrier(9, timeout=20)
+    together = threading.Barrier(9, timeout=90)
 
     def work() -> None:
         together.wait()
@@ -55,10 +55,10 @@ def test_idle_threads_end_and_nothing_is_lost_then(monkeypatch: pytest.MonkeyPat
     for _ in range(500):
         done = threading.Event()
         crew.employ(done.set)
-        assert done.wait(20)
+        assert done.wait(90)
     for thread in threading.enumerate():
         if thread.name == "test-ending":
-            thread.join(20)
+            thread.join(90)
             assert not thread.is_alive()
 
 
@@ -69,5 +69,5 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
     if pid == 0:
         done = threading.Event()
         crew.employ(done.set)
-        os._exit(0 if done.wait(20) else 1)
+        os._exit(0 if done.wait(90) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

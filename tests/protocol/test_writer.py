@@ -279,14 +279,14 @@ def test_flush_waits_for_points_that_are_being_frozen(
     def slowly(self: Buffer) -> pa.Table | None:
         frozen = freeze(self)
         taken.set()
-        go_on.wait(20)
+        go_on.wait(90)
         return frozen
 
     monkeypatch.setattr(Buffer, "freeze", slowly)
     writer = writer_to(store)
     log(writer, 0, 1)
     writer.hurry()
-    assert taken.wait(20)
+    assert taken.wait(90)
     assert writer.waiting()
     with pytest.raises(FlushTimeoutError):
         writer.flush(0.05)

@@ -26,7 +26,7 @@ class CheckThenWrite(MemoryFileSystem):  # type: ignore[misc]
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         if mode == "create" and self.exists(path):
             raise FileExistsError(path)
-        clock.sleep(0.01)
+        clock.sleep(0.1)
         super().pipe_file(path, value, **kwargs)
 
 

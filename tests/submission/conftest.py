@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Submit = Callable[..., Run]
 
-SLOWEST = 60.0
+SLOWEST = 120.0
 """Seconds after which a test gives up waiting."""
 
 

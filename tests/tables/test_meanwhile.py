@@ -131,7 +131,7 @@ def test_tables_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         flush(store, truth, ("m", "00"), start, stop)
         compact(store, NAME)
     assert len(files_of(store)) == 2
-    barrier = threading.Barrier(2, timeout=20)
+    barrier = threading.Barrier(2, timeout=90)
 
     class Slow(Around):
         concurrency = 2
