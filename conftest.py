@@ -30,7 +30,9 @@ def doctest_names(
 
 
 def pytest_unconfigure() -> None:
-    """Let the end of the tests not see to runs that they have left open: their stores are gone."""
+    """Let the end of the tests not see to what they have left open or unsent: stores are gone."""
+    from objrun.protocol import endings
     from objrun.runs.open import OPEN
 
     OPEN.forked()
+    endings.EXIT_PATIENCE = 0.0

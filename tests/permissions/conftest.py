@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from objrun import Workspace, clock
+from objrun.format.keys import PROBE
+from objrun.storage import connect
 from objrun.testing import servers
 
 if TYPE_CHECKING:
@@ -64,5 +66,7 @@ def place() -> str:
 @pytest.fixture
 def opened(guarded: Server, place: str) -> Open:
     """Opens the store of a test, which a maintainer has made, with the credentials of a role."""
-    Workspace.create(place, options_of(guarded, "maintainer"))
+    options = options_of(guarded, "maintainer")
+    connect(place, **options).put(PROBE, b"")  # so it need not be proven, see `proven_bucket`
+    Workspace.create(place, options)
     return lambda role: Workspace(place, {**options_of(guarded, role), "spool": False})
