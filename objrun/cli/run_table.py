@@ -253,7 +253,7 @@ def _by_name(listing: Listing, *, terminal: bool) -> list[Column]:
     """Return the columns by name: parameters before metrics where they were chosen."""
     ranks = {name: rank for rank, name in enumerate(listing.columns, start=4)}
     names = sorted(ranks, key=_is_metric) if listing.chosen else list(ranks)
-    titles = {name: _short(name) if terminal else name for name in names}
+    titles = {name: one_line(_short(name) if terminal else name) for name in names}
     twice = {title for title, count in Counter(titles.values()).items() if count > 1}
     columns = []
     for name in names:
@@ -262,7 +262,7 @@ def _by_name(listing: Listing, *, terminal: bool) -> list[Column]:
         shown = [Text(short(v, 4), style="bold" if _is_metric(name) else "") for v in values]
         columns.append(
             Column(
-                name if titles[name] in twice else titles[name],
+                one_line(name) if titles[name] in twice else titles[name],
                 shown,
                 right=right,
                 least=10 if right else 6,

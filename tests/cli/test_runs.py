@@ -154,6 +154,19 @@ def test_a_very_long_text_cuts_nothing_in_a_pipe(bare: Call, tmp_path: Path) -> 
     assert "x" * 200_000 in printed.lines[1]
 
 
+@pytest.mark.parametrize("width", [None, 160])
+def test_a_table_has_a_line_for_each_run(bare: Call, tmp_path: Path, width: int | None) -> None:
+    """Whatever metrics and parameters are called, and hold."""
+    url = str(tmp_path / "store")
+    with Experiment(Workspace(url), "e").start_logging() as run:
+        run.log("two\nlines", 1.0)
+        run.log_params({"also\ntwo": "a\nb"})
+    printed = bare("--url", url, "runs", "e", width=width)
+    assert len(printed.lines) == 2, printed.out
+    assert "two lines" in printed.lines[0]
+    assert "a b" in printed.lines[1]
+
+
 @pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_a_table_fits_the_terminal(cli: Call, width: int) -> None:
     printed = cli("runs", width=width)
