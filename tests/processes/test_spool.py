@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import random
 import shlex
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -357,6 +359,58 @@ def test_outputs_in_an_outage(home: Home, tmp_path: Path, monkeypatch: pytest.Mo
     assert found.get_file_names() == [f"outputs/{number}" for number in range(8)]
     assert found.open("outputs/7").read() == b"7"
     assert found.status == "Completed"
+
+
+def test_its_folder_goes_when_all_of_it_is_home(home: Home) -> None:
+    home.fail()
+    run = home.experiment.start_logging()
+    spool = home.workspace.spool
+    assert spool is not None
+    spool.stop()
+    assert Path(spool.folder).exists()
+    home.work()
+    run.complete()
+    home.come_home()
+    spool.stop()
+    assert not Path(spool.folder).exists()
+
+
+def test_its_folder_stays_where_something_in_it_is_in_the_way(home: Home) -> None:
+    home.fail()
+    run = home.experiment.start_logging(run_id="twice")
+    Experiment(home.reader(), "outages").start_logging(run_id="twice", tags={"a": "b"}).complete()
+    home.work()
+    home.come_home()
+    spool = home.workspace.spool
+    assert spool is not None
+    spool.stop()
+    assert Workspace(spool.folder).get_run("twice").tags == {}
+    assert home.reader().get_run(run.id).tags == {"a": "b"}
+
+
+def test_its_folder_stays_where_a_child_goes_on_in_it(home: Home) -> None:
+    home.fail()
+    home.experiment.start_logging().complete()
+    home.work()
+    home.come_home()
+    spool = home.workspace.spool
+    assert spool is not None
+    folder, mark = Path(spool.folder), Path(f"{spool.folder}{spools._SHARED}")  # noqa: SLF001
+    with warnings.catch_warnings():
+        # Later versions of Python warn of forks amid threads.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if not child:
+        # Also where the mark could not be made.
+        try:
+            mark.unlink()
+            spool.stop()
+        finally:
+            os._exit(not folder.exists())
+    assert os.waitpid(child, 0)[1] == 0
+    mark.touch()
+    spool.stop()
+    assert folder.exists()
 
 
 def test_a_child_that_is_forked_amid_an_outage(tmp_path: Path) -> None:
