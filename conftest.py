@@ -6,6 +6,10 @@ import itertools
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# Every change is tried with these, always the same; `pyproject.toml` says how to search for others.
+settings.register_profile("ci", settings.get_profile("ci"), max_examples=50)
 
 _numbers = itertools.count()
 
