@@ -39,16 +39,28 @@ _DEFAULTS: dict[str, Any] = {
         "max_pool_connections": CONNECTIONS,
         "connect_timeout": CONNECT_TIMEOUT,
         "read_timeout": READ_TIMEOUT,
+        # Each may take READ_TIMEOUT, and callers try again themselves.
+        "retries": {"total_max_attempts": 2},
     },
 }
 _boto: Any = import_module("botocore.exceptions")
 
 
 class _FileSystem(S3FileSystem):  # type: ignore[misc]
-    """An S3FileSystem that a forked child does not try to close when it ends.
+    """An S3FileSystem that a forked child does not try to close, and that leaves trying again.
 
     Its loop ran in a thread of the parent, so the child would wait for it in vain, a second each.
+    Botocore tries again below, and callers do above.
     """
+
+    retries = 1
+
+    async def set_session(self, refresh: bool = False, kwargs: Any = None) -> Any:
+        """Have no PUT wait for `100 Continue`: no timeout counts meanwhile."""
+        client = await super().set_session(refresh=refresh, kwargs=kwargs or {})
+        handler = import_module("botocore.handlers").add_expect_header
+        client.meta.events.unregister("before-call.s3", handler)
+        return client
 
     @staticmethod
     def close_session(loop: Any, s3: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from objrun.errors import BucketNotFoundError
+from objrun.errors import BucketNotFoundError, UnavailableError
 from objrun.storage import connect
 from objrun.testing.conformance import Place, SharedStoreSuite
 from tests.storage.broken_off import goes_on
@@ -39,6 +41,25 @@ class TestS3(SharedStoreSuite):
             bucket._call = told  # noqa: SLF001
 
         goes_on(place, counted)
+
+
+def test_a_server_that_never_answers_is_asked_twice() -> None:
+    """A caller waits a minute for each time that the client asks, and then asks again itself."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        store = connect(
+            "s3://absent",
+            endpoint_url=f"http://127.0.0.1:{server.getsockname()[1]}",
+            anon=True,
+            config_kwargs={"read_timeout": 0.1},
+        )
+        with pytest.raises(UnavailableError):
+            store.put("a", b"1")
+        asked = []
+        while select.select([server], [], [], 0)[0]:
+            asked.append(server.accept()[0])
+        for connection in asked:
+            connection.close()
+    assert len(asked) == 2
 
 
 def test_the_tool_serves_what_it_says() -> None:
