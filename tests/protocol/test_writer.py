@@ -424,13 +424,14 @@ def test_many_small_flushes_are_joined(store: Store, monkeypatch: pytest.MonkeyP
     assert list(counted(store).values()) == [[*range(100)]]
 
 
+@pytest.mark.parametrize("kind", [RuntimeError, PermissionDeniedError])
 def test_what_waits_is_bounded_whatever_breaks(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
 ) -> None:
     monkeypatch.setattr(module, "MAX_WAITING", 100)
     monkeypatch.setattr(module, "_SLOWEST_LOOK", 0.02)
     back = threading.Event()
-    error = RuntimeError("a bug of a client")
+    error = kind("a bug of a client")
     writer = writer_to(FaultyStore(store, lambda *_: None if back.is_set() else error))
     log(writer, *range(50))
     with pytest.raises(StoreError, match="a bug of a client"):
