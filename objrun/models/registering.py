@@ -16,7 +16,7 @@ from objrun.format.names import check_file_name, check_model
 from objrun.format.states import ModelFile, ModelState
 from objrun.protocol.files import find_file, list_files, part_length, read_file
 from objrun.protocol.models import claim
-from objrun.protocol.settle import insist
+from objrun.protocol.settle import upload
 from objrun.runs.artifacts import below, each
 from objrun.runs.start import property_texts, tag_texts
 from objrun.storage.keys import check_key
@@ -155,7 +155,7 @@ def _store(store: Store, key: str, name: str, source: Callable[[], Iterator[byte
             yield part
         sent[:] = [ModelFile(name=name, size=size, sha256=digest.hexdigest())]
 
-    insist(lambda: store.upload(key, parts()))
+    upload(store, key, parts)
     return sent[0]
 
 

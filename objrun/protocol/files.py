@@ -26,7 +26,7 @@ from objrun.format import file_keys, keys
 from objrun.format.documents import decode_file, encode_file
 from objrun.format.names import choices
 from objrun.format.states import FileEntry
-from objrun.protocol.settle import insist, put_once
+from objrun.protocol.settle import insist, put_once, upload
 from objrun.storage import in_flight
 from objrun.storage.keys import check_key
 from objrun.storage.sharing import share
@@ -206,7 +206,7 @@ class _Upload:
         """Store bytes whose digest is not known yet as a version that is still free."""
         entries: list[FileEntry] = []
         key = file_keys.artifact(self.run, self.name, version)
-        insist(lambda: self.store.upload(key, self._claiming(version, entries)))
+        upload(self.store, key, lambda: self._claiming(version, entries))
         share(self.store, key, entries[0].sha256)
         return entries[0]
 
@@ -227,7 +227,7 @@ class _Upload:
                 break
             held = self._held()
         key = file_keys.artifact(self.run, self.name, entry.version)
-        insist(lambda: self.store.upload(key, parts()))
+        upload(self.store, key, parts)
         share(self.store, key, entry.sha256)
         return entry
 

@@ -19,11 +19,12 @@ from objrun.errors import (
     UnavailableError,
 )
 from objrun.logs import logger
+from objrun.storage.parts import AT_ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from objrun.storage import Get, PutIfAbsent
+    from objrun.storage import Get, PutIfAbsent, Upload
 
     class Exclusive(Get, PutIfAbsent, Protocol):
         """A store that creates and reads."""
@@ -53,6 +54,41 @@ def insist(request: Callable[[], T], *, patience: float | None = None) -> T:
         try:
             return request()
         except UnavailableError as error:
+            pause = clock.backoff(attempt)
+            if clock.monotonic() + pause > deadline:
+                raise
+            logger().info(TRYING_AGAIN, error.message)
+        clock.sleep(pause)
+        attempt += 1
+
+
+def upload(store: Upload, key: str, parts: Callable[[], Iterable[bytes]]) -> None:
+    """Store an object in parts, trying again while the store is unavailable.
+
+    A large object may take longer than PATIENCE, which counts anew from each failure before which
+    more parts were stored than ever. `parts()` begins with the first one each time; stores go on
+    with those that they have. Raises what `insist` does.
+
+    >>> from objrun.storage import MemoryStore
+    >>> upload(MemoryStore("large"), "a", lambda: [b"1", b"2"])
+    """
+    deadline = clock.monotonic() + PATIENCE
+    most = attempt = taken = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal taken
+        for taken, part in enumerate(parts(), 1):  # noqa: B007 - whoever tries again asks for it
+            yield part
+
+    while True:
+        try:
+            return store.upload(key, counted())
+        except UnavailableError as error:
+            # The last ones were on their way.
+            stored = taken - AT_ONCE
+            if stored > most:
+                most, attempt = stored, 0
+                deadline = clock.monotonic() + PATIENCE
             pause = clock.backoff(attempt)
             if clock.monotonic() + pause > deadline:
                 raise

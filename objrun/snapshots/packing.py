@@ -14,7 +14,7 @@ from objrun.errors import NotFoundError, PermissionDeniedError, SnapshotExceptio
 from objrun.format.archives import Entry, head, tail
 from objrun.format.shared import snapshot_key
 from objrun.protocol.files import PART
-from objrun.protocol.settle import insist, put_new
+from objrun.protocol.settle import insist, put_new, upload
 from objrun.snapshots.tree import IGNORE_FILES, SHOWN, list_files
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def keep(store: Store, packed: Packed) -> None:
             put_new(store, key, packed.read())
         else:
             # The key says which bytes are there: to replace them changes nothing.
-            insist(lambda: store.upload(key, packed.parts()))
+            upload(store, key, packed.parts)
     except PermissionDeniedError:
         # Who may only create may not upload in parts, either.
         put_new(store, key, packed.read())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,11 +16,15 @@ from objrun.errors import (
     StoreFullError,
     UnavailableError,
 )
-from objrun.protocol.settle import insist, put_once
+from objrun.protocol.settle import insist, put_once, upload
+from objrun.storage import MemoryStore
+from objrun.storage.parts import AT_ONCE
 from objrun.storage.wrappers import CountingStore, Fault, FaultyStore
 from tests.protocol.faults import DENIED, DOWN, LOST, script
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from objrun.storage import Store
 
 
@@ -117,3 +122,37 @@ def test_each_pause_is_that_of_its_try(store: Store, monkeypatch: pytest.MonkeyP
     faulty = FaultyStore(store, script("get", [DOWN] * 4))
     assert insist(lambda: faulty.get("k")) == b"mine"
     assert asked == [0, 1, 2, 3] * 2
+
+
+class Breaking(MemoryStore):
+    """A store that breaks off uploads, each after `further` more parts than the one before."""
+
+    def __init__(self, further: int) -> None:
+        super().__init__("breaking")
+        self.further = further
+        self.tries = 0
+
+    def upload(self, key: str, parts: Iterable[bytes]) -> None:
+        self.tries += 1
+        source = iter(parts)
+        first = [*islice(source, AT_ONCE + self.tries * self.further)]
+        rest = [*islice(source, 1)]
+        if rest:
+            message = "broken off"
+            raise UnavailableError(message)
+        super().upload(key, first)
+
+
+def test_an_upload_goes_on_as_long_as_it_comes_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes: a file of 100 GB is not stored within a minute."""
+    monkeypatch.setattr("objrun.protocol.settle.PATIENCE", 0.5)
+    monkeypatch.setattr(clock, "backoff", lambda _attempt: 0.0)
+    store = Breaking(2)
+    monkeypatch.setattr(clock, "monotonic", lambda: float(store.tries))
+    parts = [bytes([number]) for number in range(50)]
+    upload(store, "k", lambda: parts)
+    assert (store.get("k"), store.tries) == (b"".join(parts), 21)
+    store = Breaking(-1)
+    with pytest.raises(UnavailableError):
+        upload(store, "k", lambda: parts)
+    assert store.tries == 1

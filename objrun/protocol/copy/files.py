@@ -9,7 +9,7 @@ from objrun.format import file_keys
 from objrun.format.documents import decode_file
 from objrun.protocol.copy.pair import read
 from objrun.protocol.files import StoredFile, entry_of, read_whole
-from objrun.protocol.settle import insist
+from objrun.protocol.settle import upload
 from objrun.storage.sharing import share
 
 if TYPE_CHECKING:
@@ -52,5 +52,5 @@ def copy_bytes(pair: Pair, file: StoredFile) -> int:
 
     Raises CorruptObjectError where the source has other bytes there.
     """
-    insist(lambda: pair.target.upload(file.key, read_whole(pair.source, file)))
+    upload(pair.target, file.key, lambda: read_whole(pair.source, file))
     return file.size
