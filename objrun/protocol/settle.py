@@ -63,38 +63,30 @@ def insist(request: Callable[[], T], *, patience: float | None = None) -> T:
 
 
 def upload(store: Upload, key: str, parts: Callable[[], Iterable[bytes]]) -> None:
-    """Store an object in parts, trying again while the store is unavailable.
+    """Store an object in parts, insisting as long as more of them are stored than ever before.
 
-    A large object may take longer than PATIENCE, which counts anew from each failure before which
-    more parts were stored than ever. `parts()` begins with the first one each time; stores go on
-    with those that they have. Raises what `insist` does.
+    A large object may take longer than PATIENCE. `parts()` begins with the first one each time;
+    stores go on with those that they have. Raises what `insist` does.
 
     >>> from objrun.storage import MemoryStore
     >>> upload(MemoryStore("large"), "a", lambda: [b"1", b"2"])
     """
-    deadline = clock.monotonic() + PATIENCE
-    most = attempt = taken = 0
+    most = stored = 0
 
     def counted() -> Iterator[bytes]:
-        nonlocal taken
-        for taken, part in enumerate(parts(), 1):  # noqa: B007 - whoever tries again asks for it
+        nonlocal stored
+        for number, part in enumerate(parts(), 1):
+            # The last ones are on their way.
+            stored = max(stored, number - AT_ONCE)
             yield part
 
     while True:
         try:
-            return store.upload(key, counted())
-        except UnavailableError as error:
-            # The last ones were on their way.
-            stored = taken - AT_ONCE
-            if stored > most:
-                most, attempt = stored, 0
-                deadline = clock.monotonic() + PATIENCE
-            pause = clock.backoff(attempt)
-            if clock.monotonic() + pause > deadline:
+            return insist(lambda: store.upload(key, counted()))
+        except UnavailableError:
+            if stored == most:
                 raise
-            logger().info(TRYING_AGAIN, error.message)
-        clock.sleep(pause)
-        attempt += 1
+            most = stored
 
 
 def put_once(store: Exclusive, key: str, data: bytes, *, patience: float | None = None) -> bool:
