@@ -57,9 +57,11 @@ class _FileSystem(S3FileSystem):  # type: ignore[misc]
 
     async def set_session(self, refresh: bool = False, kwargs: Any = None) -> Any:
         """Have no PUT wait for `100 Continue`: no timeout counts meanwhile."""
+        before = self._s3
         client = await super().set_session(refresh=refresh, kwargs=kwargs or {})
-        handler = import_module("botocore.handlers").add_expect_header
-        client.meta.events.unregister("before-call.s3", handler)
+        if client is not before:  # each request asks for the client
+            handler = import_module("botocore.handlers").add_expect_header
+            client.meta.events.unregister("before-call.s3", handler)
         return client
 
     @staticmethod
